@@ -1,0 +1,1 @@
+"""Graph files to checked plans to running processes; the command line; embedding."""

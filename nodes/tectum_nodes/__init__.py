@@ -1,0 +1,1 @@
+"""Sensor, fusion, recorder and view nodes."""

@@ -1,0 +1,103 @@
+"""Stages: what a lane runs. An encoder, a fusion head, or a user's own callable.
+
+A stage is called from one lane thread at a time per run, possibly from several lanes at once; it
+owns no sockets and reads no clock. Whatever it raises becomes `Finished(status="failed")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tectum.message import AnyArray, Message, Value
+
+__all__ = ["Cancelled", "Cut", "OutputSpec", "Stage", "StageArg", "StageOutput", "Stopper"]
+
+
+class Cancelled(Exception):
+    """Raised by a stage whose run was ended early on request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Samples of one input: whole messages, or audio cut to the sample."""
+
+    messages: tuple[Message, ...]
+    begin: int = -1
+    """Index of the first audio sample on the source's timeline; -1: no cut."""
+    length: int = -1
+
+    @property
+    def message(self) -> Message:
+        """Return the newest message: the one picked, where the rule picks one."""
+        return self.messages[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """What an output means, as its manifest or rule says; sent with every result."""
+
+    name: str
+    role: str
+    """embedding, grid, probability, scores, boxes, objects, text, tensor, state."""
+    labels: tuple[str, ...] = ()
+    facts: Mapping[str, Value] = field(default_factory=dict)
+    """`unit`, `grid` and the like, as in the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutput:
+    """What a run gave: arrays by name, small facts, and the state it carries on."""
+
+    arrays: Mapping[str, AnyArray] = field(default_factory=dict)
+    facts: Mapping[str, Value] = field(default_factory=dict)
+    state: Mapping[str, AnyArray] | None = None
+
+
+StageArg = Cut | StageOutput | None
+"""The samples of an input, what its encoder gave, or None where it is missing."""
+
+
+class Stopper(Protocol):
+    """How a run learns that it should end early."""
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether the run was cancelled."""
+        ...
+
+    def on_stop(self, action: Callable[[], None]) -> None:
+        """Call `action()` (from another thread) when the run is cancelled."""
+        ...
+
+
+class Stage(Protocol):
+    """A unit of computation with one or more variants."""
+
+    name: str
+    variants: tuple[str, ...]
+    """Best first."""
+    outputs: tuple[OutputSpec, ...]
+
+    def warm_up(self, variant: str) -> None:
+        """Run once on plausible input, so that the first real run costs what later ones cost."""
+        ...
+
+    def run(
+        self,
+        variant: str,
+        args: Mapping[str, StageArg],
+        state: Mapping[str, AnyArray] | None,
+        stopper: Stopper,
+    ) -> StageOutput:
+        """Compute; `args` is keyed by input name, in graph order.
+
+        An encoder has one argument, the head one per input of the graph.
+        `state` is what the previous run of a stateful stage gave, or None at the beginning.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back sessions and buffers."""
+        ...

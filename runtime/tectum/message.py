@@ -1,0 +1,220 @@
+"""Messages: a header and zero or more buffers. Pure data, no transport.
+
+A `Message` is what nodes publish and receive. Its buffers sit behind the `Payload` protocol, so
+that inline bytes, shared memory and in-process arrays behave alike: `array()` is a read-only view
+that stays valid until the message is released. A `Sample` is all that deciding code may know of a
+message: no decision depends on the content of a payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "AnyArray",
+    "ArrayPayload",
+    "BufferSpec",
+    "Header",
+    "Kind",
+    "Message",
+    "Payload",
+    "Sample",
+    "SampleRef",
+    "Value",
+    "sample_of",
+]
+
+Value = None | bool | int | float | str | bytes | Sequence["Value"] | Mapping[str, "Value"]
+AnyArray = NDArray[np.generic]
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64", "bool")
+"""The dtypes that a buffer may have; little-endian, C order."""
+
+
+class Kind(StrEnum):
+    """What a message is; each kind has its own header fields (`Header.fields`)."""
+
+    IMAGE = "image"
+    """`encoding`: mono8, mono16, rgb8, bgr8, 32FC1 (buffer H x W [x 3]) or jpeg (buffer bytes)."""
+    AUDIO = "audio"
+    """`rate_hz`: int, `first`: index of its first sample; buffer int16 (samples, channels)."""
+    POINTS = "points"
+    """`names`: field names, x y z first; buffer float32 (points, fields)."""
+    TENSOR = "tensor"
+    """`names`: one name per buffer; buffers of any dtype and shape."""
+    POSE = "pose"
+    """Buffer float64 (7,): x y z in metres, then the quaternion x y z w; `child_frame_id`."""
+    TEXT = "text"
+    """`text`."""
+    BOXES = "boxes"
+    """`labels`: names; buffers: float32 (n, 4) x1 y1 x2 y2, float32 (n,) score, int32 (n,) label."""
+    RESULT = "result"
+    """`result`: the document of docs/results.md; arrays in the buffers that it names."""
+    LEDGER = "ledger"
+    """`rows`: closed rows of the ledger."""
+    JOURNAL = "journal"
+    """`events`: events in the order in which the pipeline took them up."""
+    HEALTH = "health"
+    """`state` and counters of a node, at a fixed rate even when nothing else is said."""
+    STATEMENT = "statement"
+    """`published`: topic -> count, `lost`: topic -> {cause: count}, `final`: the node has ended."""
+    LATCHED = "latched"
+    """A constant fact (`fact`: calibration, labels, plan ...), sent to every late subscriber."""
+    PROMISE = "promise"
+    """On a data topic: nothing with a stamp before `stamp_ns` follows; `begun`: bool, a capture
+    with exactly this stamp has started. Takes no sequence number."""
+    END = "end"
+    """On a data topic: the source has ended, nothing follows. Takes no sequence number."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferSpec:
+    """Dtype name and shape of one buffer."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in bytes that dtype and shape imply."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is said of a message besides its buffers. Times in ns on the graph clock."""
+
+    topic: str
+    """`node/output`, as written in the graph."""
+    kind: Kind
+    seq: int
+    """0, 1, 2 ... without a gap per topic and incarnation; a gap means loss."""
+    stamp_ns: int
+    """Start of the capture."""
+    span_ns: int = 0
+    """How long the capture lasted: exposure, sweep, chunk."""
+    error_ns: int = 0
+    """Bound on the stamp's uncertainty."""
+    sent_ns: int = 0
+    incarnation: int = 0
+    """Random number of the publisher's process life; changes when it restarts."""
+    frame_id: str = ""
+    """Coordinate frame of spatial data."""
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    """The fields of the kind; see `Kind`."""
+    buffers: tuple[BufferSpec, ...] = ()
+
+
+class Payload(Protocol):
+    """One buffer of a message, wherever its bytes live."""
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in bytes."""
+        ...
+
+    def array(self) -> AnyArray:
+        """Return a read-only array of the declared dtype and shape.
+
+        Valid until `release`; a shared-memory payload keeps its lease alive until then.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give the bytes back; further calls do nothing."""
+        ...
+
+
+class ArrayPayload:
+    """A payload in this process's own memory."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: AnyArray) -> None:
+        """Take `array` as it is: the caller no longer writes to it."""
+        view = array.view()
+        view.flags.writeable = False
+        self._array = view
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in bytes."""
+        return self._array.nbytes
+
+    def array(self) -> AnyArray:
+        """Return the read-only array."""
+        return self._array
+
+    def release(self) -> None:
+        """Do nothing: the garbage collector owns the array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A header with its payloads, in the order of `header.buffers`."""
+
+    header: Header
+    payloads: tuple[Payload, ...] = ()
+
+    def array(self, index: int = 0) -> AnyArray:
+        """Return the read-only array of buffer `index`."""
+        return self.payloads[index].array()
+
+    def release(self) -> None:
+        """Release every payload."""
+        for payload in self.payloads:
+            payload.release()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SampleRef:
+    """Which message: an input of the graph, the publisher's life, its sequence number."""
+
+    input: str
+    incarnation: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All that deciding code may know of a message. Times in ns on the graph clock."""
+
+    ref: SampleRef
+    stamp_ns: int
+    span_ns: int = 0
+    error_ns: int = 0
+    nbytes: int = 0
+    first: int = -1
+    """Audio: index of the first sample on the source's timeline; -1 for other kinds."""
+    count: int = 0
+    """Audio: number of samples per channel."""
+    rate_hz: int = 0
+    """Audio: samples per second."""
+
+
+def sample_of(header: Header, input_name: str) -> Sample:
+    """Return what deciding code may know of a message that arrived at `input_name`."""
+    ref = SampleRef(input_name, header.incarnation, header.seq)
+    nbytes = sum(spec.nbytes for spec in header.buffers)
+    if header.kind is not Kind.AUDIO:
+        return Sample(ref, header.stamp_ns, header.span_ns, header.error_ns, nbytes)
+    first, rate_hz = header.fields.get("first", 0), header.fields.get("rate_hz", 0)
+    return Sample(
+        ref,
+        header.stamp_ns,
+        header.span_ns,
+        header.error_ns,
+        nbytes,
+        first=first if isinstance(first, int) else 0,
+        count=header.buffers[0].shape[0] if header.buffers else 0,
+        rate_hz=rate_hz if isinstance(rate_hz, int) else 0,
+    )
