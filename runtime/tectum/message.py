@@ -53,7 +53,7 @@ class Kind(StrEnum):
     TEXT = "text"
     """`text`."""
     BOXES = "boxes"
-    """`labels`: names; buffers: float32 (n, 4) x1 y1 x2 y2, float32 (n,) score, int32 (n,) label."""
+    """`labels`; buffers float32 (n, 4) x1 y1 x2 y2, float32 (n,) score, int32 (n,) label index."""
     RESULT = "result"
     """`result`: the document of docs/results.md; arrays in the buffers that it names."""
     LEDGER = "ledger"

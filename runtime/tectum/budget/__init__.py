@@ -1,0 +1,1 @@
+"""Latency: what computations cost, and what still fits before a deadline."""

@@ -1,0 +1,1 @@
+"""Fusion rules over decisions, and the geometry of fusing objects."""

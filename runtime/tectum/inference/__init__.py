@@ -1,0 +1,1 @@
+"""Models: manifests, ONNX Runtime sessions, stages."""

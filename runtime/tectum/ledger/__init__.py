@@ -1,0 +1,1 @@
+"""The ledger: one row per trigger, its digest and its words."""

@@ -1,0 +1,1 @@
+"""Nodes: what one is, and the process and loop it lives in."""

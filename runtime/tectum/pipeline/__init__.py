@@ -1,0 +1,1 @@
+"""The pipeline: facts in, orders out."""

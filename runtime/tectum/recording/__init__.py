@@ -1,0 +1,1 @@
+"""Recordings: MCAP files that others can open, and the journal."""

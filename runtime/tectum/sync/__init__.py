@@ -1,0 +1,1 @@
+"""Alignment: which sample of an input belongs to a trigger."""
