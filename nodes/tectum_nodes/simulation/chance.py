@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
+_GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_MASK = (1 << 64) - 1
 
 
 def uniform(seed: int, stream: str, index: Ints) -> Floats:
@@ -23,16 +22,20 @@ def uniform(seed: int, stream: str, index: Ints) -> Floats:
     Args:
         seed: Seed of the drive.
         stream: Name of the use; different names are independent.
-        index: int64, any shape, any sign.
+        index: int64, any shape but a scalar, any sign.
     """
-    key = np.array(_key(seed, stream), np.uint64)
-    bits = _mix(index.astype(np.uint64) * _GOLDEN + _mix(key))
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    start = np.uint64(_mix(_key(seed, stream)))
+    bits = index.astype(np.uint64) * np.uint64(_GOLDEN) + start
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(_MIX_1)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(_MIX_2)
+    bits = bits ^ (bits >> np.uint64(31))
+    return np.asarray((bits >> np.uint64(11)) * 2.0**-53)
 
 
 def uniform_one(seed: int, stream: str, index: int) -> float:
-    """The number of a single index."""
-    return float(uniform(seed, stream, np.array([index], np.int64))[0])
+    """The number of a single index; equal to what `uniform` gives for it."""
+    bits = _mix((index * _GOLDEN + _mix(_key(seed, stream))) & _MASK)
+    return (bits >> 11) * 2.0**-53
 
 
 def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
@@ -45,7 +48,7 @@ def _key(seed: int, stream: str) -> int:
     return ((seed & 0xFFFFFFFF) << 32) | crc32(stream.encode())
 
 
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
-    bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
-    return np.asarray(bits ^ (bits >> np.uint64(31)))
+def _mix(bits: int) -> int:
+    bits = ((bits ^ (bits >> 30)) * _MIX_1) & _MASK
+    bits = ((bits ^ (bits >> 27)) * _MIX_2) & _MASK
+    return bits ^ (bits >> 31)
