@@ -1,0 +1,239 @@
+"""The keys of a fusion node in a graph file.
+
+The short forms that people write (`trigger: lidar`, `encoder: driving/camera`, `align: exact`)
+are brought to one long form here, so that `compile` meets only that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tectum.node.base import NodeConfig
+from tectum.node.fields import Duration, Rate
+from tectum_launch.schema import Budget, Name, PositiveDuration, only_one
+
+__all__ = [
+    "AlignConfig",
+    "Combination",
+    "FusionConfig",
+    "HeadConfig",
+    "InputConfig",
+    "LateConfig",
+    "StageConfig",
+    "TriggerConfig",
+]
+
+
+class NearestConfig(NodeConfig):
+    """The sample closest to the trigger, if it is close enough."""
+
+    tolerance: Annotated[Duration, Field(ge=0)] | None = None
+    """How far from the trigger a sample may be, on both sides."""
+    before: Annotated[Duration, Field(ge=0)] | None = None
+    """How far before the trigger; with `after`, instead of `tolerance`."""
+    after: Annotated[Duration, Field(ge=0)] | None = None
+    """How far after the trigger."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> NearestConfig:
+        sides = (self.before is not None, self.after is not None)
+        if (self.tolerance is None and not all(sides)) or (self.tolerance and any(sides)):
+            msg = "nearest takes `tolerance: 40ms`, or both `before: 40ms` and `after: 20ms`"
+            raise ValueError(msg)
+        return self
+
+
+class LatestConfig(NodeConfig):
+    """The newest sample not after the trigger."""
+
+    max_age: PositiveDuration
+    """How old it may be at the trigger's time."""
+
+
+class WindowConfig(NodeConfig):
+    """All samples of a stretch of time, cut to the sample where they are audio."""
+
+    duration: PositiveDuration
+    """Its length."""
+    lead: Duration = 0
+    """Its end, after (+) or before (-) the trigger's time."""
+    coverage: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The least share of it that samples must cover: 0.8 is four fifths."""
+
+
+class ExactConfig(NodeConfig):
+    """The sample with exactly the trigger's stamp."""
+
+
+def _align(value: Any) -> Any:
+    return {value: {}} if isinstance(value, str) else value
+
+
+class AlignConfig(NodeConfig):
+    """The rule that picks, for one input, the sample that belongs to a trigger."""
+
+    exact: ExactConfig | None = None
+    nearest: NearestConfig | None = None
+    latest: LatestConfig | None = None
+    window: WindowConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> AlignConfig:
+        only_one(self, ("exact", "nearest", "latest", "window"), "align")
+        return self
+
+
+def _stage(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"models": [value]}
+    if isinstance(value, list):
+        return {"models": value}
+    if isinstance(value, dict) and isinstance(value.get("run"), str):
+        return {"run": value["run"], "parameters": {k: v for k, v in value.items() if k != "run"}}
+    msg = (
+        f"{value!r} is not an encoder: write a model's name, a list of names (each takes what the "
+        "one before gives), or {run: package.module:Class}"
+    )
+    raise ValueError(msg)
+
+
+class StageConfig(NodeConfig):
+    """An encoder: models in a row, or a callable of the user's own."""
+
+    models: tuple[str, ...] = ()
+    """Names (`tectum models list`) or folders; each takes what the one before it gives."""
+    run: str = ""
+    """`package.module:Class`, instead of models."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What that class is made with."""
+
+
+class InputConfig(NodeConfig):
+    """One input of a fusion node."""
+
+    topic: str
+    """`node/output`."""
+    align: Annotated[AlignConfig, BeforeValidator(_align)] | None = None
+    """Default: exact for the trigger; else nearest within half of the input's period (50 ms where
+    that is not known)."""
+    encoder: Annotated[StageConfig, BeforeValidator(_stage)] | None = None
+    """Default: the head takes the samples themselves."""
+    required: bool | None = None
+    """Default: true, or, where `accept` is given, whether every combination has it."""
+    offset: Duration = 0
+    """Known delay of the sensor's stamps: subtracted from each stamp."""
+    reference: Literal["start", "middle", "end"] = "start"
+    """The point of a capture that its stamp stands for in alignment."""
+    period: PositiveDuration | None = None
+    """Expected period; default: what the publishing node's configuration says, else learned."""
+    jitter: Annotated[Duration, Field(ge=0)] | None = None
+    """Bound on the jitter of stamps; default: learned."""
+    max_age: PositiveDuration | None = None
+    """How old a cached embedding may be that stands in for a fresh one; default: none does."""
+    silent_after: PositiveDuration | None = None
+    """Not heard for so long means silent; default: two periods plus jitter, at least 100 ms."""
+
+
+def _trigger(value: Any) -> Any:
+    return {"input": value} if isinstance(value, str) else value
+
+
+class TriggerConfig(NodeConfig):
+    """What asks for a result."""
+
+    input: str | None = None
+    """The messages of this input."""
+    rate: Rate | None = None
+    """A clock, from the first sample on."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TriggerConfig:
+        only_one(self, ("input", "rate"), "trigger")
+        return self
+
+
+def _late(value: Any) -> Any:
+    return {"rule": value} if isinstance(value, str) else value
+
+
+class LateConfig(NodeConfig):
+    """Fusion of per-modality decisions by a rule."""
+
+    rule: Literal["product", "mean", "vote"]
+    """product: product of experts; mean: weighted mean; vote: majority."""
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Input -> weight; default 1."""
+
+
+class HeadConfig(NodeConfig):
+    """What makes the answer of a set."""
+
+    intermediate: str | None = None
+    """An ONNX head over embeddings: its model's name or folder."""
+    late: Annotated[LateConfig, BeforeValidator(_late)] | None = None
+    """A rule over decisions: `product`, `mean`, `vote`, or {rule, weights}."""
+    objects: dict[str, Any] | None = None
+    """Boxes and points associated through the rig, with its options."""
+    run: str | None = None
+    """`package.module:Class` of the user's own, with its `parameters`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What the class of `run` is made with."""
+
+    @model_validator(mode="after")
+    def _one_head(self) -> HeadConfig:
+        kind = only_one(self, ("intermediate", "late", "objects", "run"), "head")
+        if self.parameters and kind != "run":
+            msg = f"`parameters` belongs to `run`; {kind!r} has its options under its own key"
+            raise ValueError(msg)
+        return self
+
+
+class Combination(NodeConfig):
+    """An accepted combination of inputs: of each group or input, at least so many."""
+
+    at_least: dict[str, Annotated[int, Field(ge=1)]]
+    """Name of an input or of a group -> how many must be present."""
+
+
+def _combination(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {"at_least": dict.fromkeys(value, 1)}
+    return value
+
+
+def _accept(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+class FusionConfig(NodeConfig):
+    """A fusion node."""
+
+    trigger: Annotated[TriggerConfig, BeforeValidator(_trigger)]
+    """The input whose messages ask for results, or {rate: 5Hz}."""
+    inputs: Annotated[dict[Name, InputConfig], Field(min_length=1)]
+    """Input name -> its topic and how it is taken."""
+    head: HeadConfig
+    """What makes the answer."""
+    accept: Annotated[
+        tuple[Annotated[Combination, BeforeValidator(_combination)], ...], BeforeValidator(_accept)
+    ] = ()
+    """Accepted combinations, best first: lists of inputs, or {at_least: {cameras: 4}}. Default:
+    all required inputs."""
+    groups: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
+    """Group name -> its inputs, for `at_least`."""
+    budget: Budget | None = None
+    """Default: the graph's."""
+    lanes: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Computations at a time; default: the processor's cores, at most the number of stages."""
+    substitute: bool = True
+    """While the trigger's input is silent, triggers come at its learned period."""
+    late: Literal["shed", "deliver"] = "shed"
+    """What becomes of an answer that is ready after its deadline."""
+    eager: Literal["commit", "off"] = "commit"
+    """commit: encode when a pick is committed; off: when the whole set is."""
+    margin: Annotated[Duration, Field(ge=0)] = 2_000_000
+    """Kept free before each deadline for delivery."""
+    device: dict[str, Any] = Field(default_factory=dict)
+    """Where models run."""

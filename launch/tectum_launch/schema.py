@@ -1,0 +1,80 @@
+"""The keys of a graph file, outside its nodes' own configurations.
+
+Plain data: what they mean together is for `compile`. Unknown keys fail at every depth.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tectum.errors import ConfigError
+from tectum.node.base import NodeConfig
+from tectum.node.fields import Duration
+from tectum.units import parse_duration_ns
+
+__all__ = ["Budget", "EntryConfig", "GraphConfig", "Name", "PositiveDuration", "only_one"]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+"""A name that people choose: letters, digits, `_`, `-`; it becomes part of topics and files."""
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+"""A duration longer than nothing."""
+
+
+def _budget(value: Any) -> int:
+    if value == "none":
+        return 0
+    try:
+        budget_ns = parse_duration_ns(value)
+    except ConfigError as error:
+        msg = f"{error}; or none, where every trigger may take as long as it needs"
+        raise ValueError(msg) from None
+    if budget_ns <= 0:
+        msg = f"{value!r} leaves no time: write a positive duration such as 100ms, or none"
+        raise ValueError(msg)
+    return budget_ns
+
+
+Budget = Annotated[int, BeforeValidator(_budget)]
+"""Nanoseconds; 0 where the file says `none`: every trigger is taken to its best alignment."""
+
+
+def only_one(config: NodeConfig, names: tuple[str, ...], what: str) -> str:
+    """Return which of the keys `names` is given.
+
+    Raises:
+        ValueError: none is, or more than one.
+    """
+    given = [name for name in names if getattr(config, name) not in {None, ""}]
+    if len(given) == 1:
+        return given[0]
+    msg = f"{what} takes exactly one of {', '.join(names)}; found {', '.join(given) or 'none'}"
+    raise ValueError(msg)
+
+
+class EntryConfig(NodeConfig):
+    """The keys that every node of a graph has, whatever it runs."""
+
+    run: str
+    """A registered name (`tectum nodes list`), or `package.module:Class`."""
+    process: Name | None = None
+    """Nodes with the same name here share one process; default: a process of its own."""
+    on_exit: Literal["stop", "continue", "restart"] | None = None
+    """What its end means: stop the graph, go on without it, or bring it back."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables for its process."""
+
+
+class GraphConfig(NodeConfig):
+    """The top level of a graph file."""
+
+    graph: Name
+    """The graph's name."""
+    budget: Budget | None = None
+    """From the end of the trigger's capture to the delivered result; `none` for offline work."""
+    rig: str | dict[str, Any] | None = None
+    """Calibration of the sensors: a file beside this one, or the same keys in place."""
+    nodes: dict[Name, dict[str, Any]]
+    """Node name -> what it runs and its configuration."""
