@@ -20,6 +20,7 @@ __all__ = [
     "Measured",
     "Missed",
     "Promised",
+    "Stopped",
     "Tick",
 ]
 
@@ -84,10 +85,16 @@ class Delivered(NamedTuple):
     trigger: int
 
 
+class Stopped(NamedTuple):
+    """The graph is being stopped: every open trigger gets its outcome now."""
+
+    now_ns: int
+
+
 class Tick(NamedTuple):
     """Everything that had come by `now_ns` was fed: decide what time alone decides."""
 
     now_ns: int
 
 
-Event = Arrived | Promised | Ended | Missed | Measured | Finished | Delivered | Tick
+Event = Arrived | Promised | Ended | Missed | Measured | Finished | Delivered | Stopped | Tick

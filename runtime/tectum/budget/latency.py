@@ -1,0 +1,44 @@
+"""The latency model: how long a stage takes, predicted from how long it took.
+
+Recent quantiles per stage and variant. A run's time counts from the order to its completion, so
+queueing in the lane and the wake-up of the loop are in it. Seeded by warm-up (`Measured`). A rare
+hang does not move the quantile; a lasting slow-down does, within a few runs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+
+__all__ = ["LatencyModel"]
+
+_REMEMBERED = 32
+_PERMILLE = 900
+
+
+class LatencyModel:
+    """Recent durations per (stage, variant), in ns."""
+
+    __slots__ = ("_recent", "_sorted")
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._recent: dict[tuple[str, str], deque[int]] = {}
+        self._sorted: dict[tuple[str, str], list[int]] = {}
+
+    def observe(self, stage: str, variant: str, took_ns: int) -> None:
+        """Take up one duration."""
+        key = (stage, variant)
+        recent = self._recent.setdefault(key, deque())
+        ordered = self._sorted.setdefault(key, [])
+        recent.append(took_ns)
+        insort(ordered, took_ns)
+        if len(recent) > _REMEMBERED:
+            del ordered[bisect_left(ordered, recent.popleft())]
+
+    def predict(self, stage: str, variant: str, permille: int = _PERMILLE) -> int:
+        """Return the duration that `permille` of recent runs kept; 0 where nothing is known."""
+        ordered = self._sorted.get((stage, variant))
+        if not ordered:
+            return 0
+        return ordered[min(len(ordered) - 1, len(ordered) * permille // 1000)]

@@ -1,0 +1,80 @@
+"""An open set: one trigger on its way to its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tectum.ledger.row import InputRow, Outcome, Row, Status
+from tectum.pipeline.runs import Run
+from tectum.sync.base import Pick
+from tectum.sync.stream import NEVER_NS
+
+__all__ = ["OpenSet", "open_set"]
+
+
+@dataclass(slots=True)
+class OpenSet:
+    """The picks and runs of one trigger, input by input in graph order."""
+
+    row: Row
+    t_ns: int
+    deadline_ns: int
+    """`NEVER_NS` where there is no budget."""
+    pending: list[int]
+    """Indices of the inputs whose pick is not committed."""
+    picks: list[Pick | None]
+    runs: list[Run | None]
+    """Per input, the run that encodes it (or did); held by this set."""
+    head: Run | None = None
+    resolved: bool = False
+    answer: int | None = None
+    planned: bool = False
+    """A way to compute it was chosen once."""
+
+    def present(self) -> list[str]:
+        """Return the names of the inputs that take part, as far as committed."""
+        return [item.name for item in self.row.inputs if item.status is not Status.MISSING]
+
+    def possible(self) -> list[str]:
+        """Return the names of the inputs that take part or still may."""
+        rows = self.row.inputs
+        return [
+            item.name
+            for index, item in enumerate(rows)
+            if item.status is not Status.MISSING or index in self.pending
+        ]
+
+    def miss(self, index: int, reason: str) -> None:
+        """Mark an input as missing for `reason`, keeping what is known of its sample."""
+        item = self.row.inputs[index]
+        item.status, item.reason, item.variant = Status.MISSING, reason, ""
+
+    def settle_outcome(self) -> None:
+        """Set outcome and reason of an answered set from its inputs."""
+        for item in self.row.inputs:
+            if item.status is not Status.FRESH:
+                self.row.outcome, self.row.reason = Outcome.PARTIAL, f"input_{item.reason}"
+                return
+        self.row.outcome, self.row.reason = Outcome.COMPLETE, "complete"
+
+    def flag(self, flag: str) -> None:
+        """Add a flag once, keeping them sorted."""
+        if flag not in self.row.flags:
+            self.row.flags = tuple(sorted((*self.row.flags, flag)))
+
+
+def open_set(
+    trigger: int, t_ns: int, end_ns: int, now_ns: int, budget_ns: int, names: tuple[str, ...]
+) -> OpenSet:
+    """Return the set of a trigger just accepted. The budget counts from `end_ns`."""
+    deadline_ns = end_ns + budget_ns if budget_ns else NEVER_NS
+    row = Row(
+        trigger,
+        t_ns,
+        inputs=tuple(InputRow(name) for name in names),
+        span_ns=end_ns - t_ns,
+        accepted_ns=now_ns,
+        deadline_ns=deadline_ns if budget_ns else 0,
+    )
+    count = len(names)
+    return OpenSet(row, t_ns, deadline_ns, list(range(count)), [None] * count, [None] * count)

@@ -1,0 +1,153 @@
+"""Simulation: arrivals and durations in, rows out. No clock, no thread, no payload.
+
+A discrete-event loop around a `Pipeline`: the log is the clock, every computation takes what a
+table says. The result is a function of (plan, arrivals, durations) alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tectum.ledger.row import Row
+from tectum.pipeline.events import Delivered, Ended, Event, Finished, Tick
+from tectum.pipeline.orders import Cancel, Close, Emit, Note, Order, Start
+from tectum.pipeline.pipeline import Pipeline
+from tectum.pipeline.plan import Plan
+
+__all__ = ["Durations", "Simulation", "fixed_durations", "simulate"]
+
+Durations = Callable[[Start], int]
+"""How long a run takes, in ns; negative: it fails after that long."""
+
+
+@dataclass(slots=True)
+class Simulation:
+    """What a simulation gave."""
+
+    rows: list[Row] = field(default_factory=list)
+    """Closed rows, in acceptance order."""
+    notes: list[Note] = field(default_factory=list)
+    journal: list[Event] = field(default_factory=list)
+    digest: str = ""
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def fixed_durations(table: dict[str, int], otherwise_ns: int = 1_000_000) -> Durations:
+    """Return durations by stage, or by `stage/variant` where that is given."""
+
+    def duration(start: Start) -> int:
+        per_variant = table.get(f"{start.stage}/{start.variant}")
+        return per_variant if per_variant is not None else table.get(start.stage, otherwise_ns)
+
+    return duration
+
+
+def simulate(
+    plan: Plan,
+    arrivals: Iterable[Event],
+    durations: Durations,
+    *,
+    delivery_ns: int = 0,
+    orders_to: Callable[[Order], None] | None = None,
+) -> Simulation:
+    """Run `arrivals` (events in time order) through a pipeline and return what it decided.
+
+    Args:
+        plan: the fusion node.
+        arrivals: Arrived, Promised, Ended, Missed, Measured and Stopped events; `now_ns` ascends.
+            After the last one every input has ended.
+        durations: how long each run takes.
+        delivery_ns: how long each delivery takes.
+        orders_to: called with every order, for tests and tools.
+    """
+    return _Simulator(plan, durations, delivery_ns, orders_to).run(arrivals)
+
+
+class _Simulator:
+    def __init__(
+        self,
+        plan: Plan,
+        durations: Durations,
+        delivery_ns: int,
+        orders_to: Callable[[Order], None] | None,
+    ) -> None:
+        self.pipeline = Pipeline(plan)
+        self.durations = durations
+        self.delivery_ns = delivery_ns
+        self.orders_to = orders_to
+        self.result = Simulation()
+        self.future: list[tuple[int, int, Event]] = []
+        self.cancelled: set[int] = set()
+        self.order = 0
+
+    def run(self, arrivals: Iterable[Event]) -> Simulation:
+        source = self._until_the_end(arrivals)
+        coming = next(source, None)
+        while coming is not None or self.future or self.pipeline.waiting:
+            instant_ns = self._next_instant(coming)
+            while coming is not None and coming.now_ns <= instant_ns:
+                self._feed(coming)
+                coming = next(source, None)
+            self._feed_due(instant_ns)
+            self._feed(Tick(instant_ns))
+        self.result.digest = self.pipeline.digest.hexdigest()
+        self.result.counters = self.pipeline.counters()
+        return self.result
+
+    def _until_the_end(self, arrivals: Iterable[Event]) -> Iterator[Event]:
+        """Yield the arrivals, then the end of every input: nothing follows a log."""
+        last_ns = 0
+        for event in arrivals:
+            last_ns = event.now_ns
+            yield event
+        for item in self.pipeline.plan.inputs:
+            yield Ended(last_ns, item.name)
+
+    def _next_instant(self, coming: Event | None) -> int:
+        """Return the next instant at which anything happens."""
+        instants = [self.pipeline.next_wakeup_ns()]
+        if self.future:
+            instants.append(self.future[0][0])
+        if coming is not None:
+            instants.append(coming.now_ns)
+        return min(instants)
+
+    def _feed_due(self, instant_ns: int) -> None:
+        while self.future and self.future[0][0] <= instant_ns:
+            _, _, event = heapq.heappop(self.future)
+            if isinstance(event, Finished) and event.run in self.cancelled:
+                if event.status != "cancelled":
+                    continue
+                self.cancelled.discard(event.run)
+            self._feed(event)
+
+    def _feed(self, event: Event) -> None:
+        self.result.journal.append(event)
+        for order in self.pipeline.feed(event):
+            self._carry_out(event.now_ns, order)
+
+    def _carry_out(self, now_ns: int, order: Order) -> None:
+        if self.orders_to is not None:
+            self.orders_to(order)
+        if isinstance(order, Start):
+            took_ns = self.durations(order)
+            status = "ok" if took_ns >= 0 else "failed"
+            self._later(Finished(now_ns + abs(took_ns), order.run, status, abs(took_ns)))
+        elif isinstance(order, Cancel):
+            self._end_early(now_ns, order.run)
+        elif isinstance(order, Emit):
+            self._later(Delivered(now_ns + self.delivery_ns, order.row.trigger))
+        elif isinstance(order, Close):
+            self.result.rows.append(order.row)
+        elif isinstance(order, Note):
+            self.result.notes.append(order)
+
+    def _end_early(self, now_ns: int, run: int) -> None:
+        self.cancelled.add(run)
+        self._later(Finished(now_ns, run, "cancelled", 0))
+
+    def _later(self, event: Event) -> None:
+        self.order += 1
+        heapq.heappush(self.future, (event.now_ns, self.order, event))

@@ -1,0 +1,59 @@
+"""The rhythm of an input, learned from the stamps and arrivals of its latest samples.
+
+Promises a *conservative* lower bound on the next interval between stamps: the smallest of the
+latest intervals, less a quarter of its distance to the median. It is learned, not proven: what
+breaks it is counted (`beaten`). Dropped messages make intervals longer and do not loosen it;
+bursts of arrival do not touch it, since it looks at stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+__all__ = ["LEARN_FROM", "UNKNOWN", "Cadence", "learn_cadence"]
+
+LEARN_FROM = 64
+"""How many of the latest samples are looked at: 0.3 s of an IMU, 6 s of a lidar."""
+
+_LEAST_SAMPLES = 3
+
+
+class Cadence(NamedTuple):
+    """What is known of an input's rhythm, in ns; zeros where nothing is known yet."""
+
+    period_ns: int = 0
+    """Median interval between stamps."""
+    shortest_ns: int = 0
+    """Lower bound on the next interval between stamps."""
+    jitter_ns: int = 0
+    """How much longer than the period nine of ten intervals between *arrivals* may be."""
+    transit_ns: int = 0
+    """Median time from the end of a capture to its arrival."""
+
+
+UNKNOWN = Cadence()
+
+
+def learn_cadence(stamps: Sequence[int], arrivals: Sequence[int], ends: Sequence[int]) -> Cadence:
+    """Return the rhythm of samples in stamp order; `UNKNOWN` for fewer than three.
+
+    Args:
+        stamps: reference points on the graph clock, ascending.
+        arrivals: when each arrived.
+        ends: when each one's capture ended.
+    """
+    if len(stamps) < _LEAST_SAMPLES:
+        return UNKNOWN
+    intervals = sorted([b - a for a, b in pairwise(stamps)])
+    period = intervals[len(intervals) // 2]
+    shortest = intervals[0]
+    waits = sorted([b - a for a, b in pairwise(arrivals)])
+    transits = sorted([a - e for a, e in zip(arrivals, ends, strict=True)])
+    return Cadence(
+        period_ns=period,
+        shortest_ns=max(0, shortest - (period - shortest) // 4),
+        jitter_ns=max(0, waits[(len(waits) * 9) // 10] - period),
+        transit_ns=transits[len(transits) // 2],
+    )

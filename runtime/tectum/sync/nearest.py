@@ -1,0 +1,76 @@
+"""`nearest`: the sample whose reference point is nearest to the trigger's, within tolerances.
+
+A match is final the moment no later sample is expected to be nearer: when the bound on the next
+stamp lies at least as far after the trigger as the best candidate lies from it. Waiting for the
+next message to *prove* it, as ApproximateTime does, would cost a period.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tectum.sync.base import Pick, Refusal, pick_at
+from tectum.sync.stream import Stream
+
+__all__ = ["Nearest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Nearest within `before_ns` before and `after_ns` after the trigger's time."""
+
+    before_ns: int
+    after_ns: int
+
+    def best(self, stream: Stream, t_ns: int) -> Pick | Refusal:
+        """Return the nearest sample within the tolerances, or the nearest one refused."""
+        index = stream.nearest(t_ns)
+        if index >= 0 and self._accepts(stream.ats[index] - t_ns):
+            return pick_at(stream, index, t_ns, ambiguous=_ambiguous(stream, index, t_ns))
+        other = self._other_side(stream, index, t_ns)
+        if other >= 0:
+            return pick_at(stream, other, t_ns)
+        return self._refusal(stream, t_ns)
+
+    def final(self, stream: Stream, t_ns: int) -> bool:
+        """Return whether the next sample is expected no nearer than the best one."""
+        index = stream.nearest(t_ns)
+        distance = self.after_ns + 1
+        if index >= 0 and self._accepts(stream.ats[index] - t_ns):
+            distance = min(distance, abs(stream.ats[index] - t_ns))
+        return stream.next_at_ns() - t_ns >= distance
+
+    def reach_ns(self) -> int:
+        """Return the tolerance before the trigger."""
+        return self.before_ns
+
+    def _accepts(self, distance_ns: int) -> bool:
+        return -self.before_ns <= distance_ns <= self.after_ns
+
+    def _other_side(self, stream: Stream, index: int, t_ns: int) -> int:
+        """With unequal tolerances the neighbour on the other side may be the one accepted."""
+        if index < 0:
+            return -1
+        other = index - 1 if stream.ats[index] > t_ns else index + 1
+        inside = stream.first_held <= other < len(stream.ats)
+        return other if inside and self._accepts(stream.ats[other] - t_ns) else -1
+
+    def _refusal(self, stream: Stream, t_ns: int) -> Refusal:
+        index = stream.candidate(t_ns)
+        if index < 0:
+            return Refusal("absent")
+        distance = stream.ats[index] - t_ns
+        limit = self.after_ns if distance > 0 else self.before_ns
+        return Refusal("out_of_tolerance", stream.samples[index].ref.seq, distance, limit)
+
+
+def _ambiguous(stream: Stream, index: int, t_ns: int) -> bool:
+    """Return whether a neighbour is as near within what the stamps' errors allow."""
+    error = stream.samples[index].error_ns
+    distance = abs(stream.ats[index] - t_ns)
+    for other in (index - 1, index + 1):
+        if stream.first_held <= other < len(stream.ats):
+            slack = error + stream.samples[other].error_ns
+            if slack and abs(stream.ats[other] - t_ns) - distance < slack:
+                return True
+    return False

@@ -1,0 +1,61 @@
+"""Triggers that time makes: the ticks of a rate, and the stand-ins for a silent trigger input.
+
+Both are a row of instants one period apart. A stand-in is due when the real one would have
+arrived, so its deadline is kept as well as a real one's; instants missed before the silence was
+noticed are skipped, all but the latest.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tectum.sync.listening import Listening
+from tectum.sync.stream import NEVER_NS, Stream
+
+__all__ = ["Due", "next_rate", "next_substitute"]
+
+
+class Due(NamedTuple):
+    """A trigger to come. Times in ns."""
+
+    at_ns: int
+    """When the pipeline should accept it."""
+    t_ns: int
+    """Its stamp, at the reference point."""
+    end_ns: int
+    """The end of the capture that it stands for; the budget counts from here."""
+
+
+NO_TRIGGER = Due(NEVER_NS, 0, 0)
+
+
+def next_rate(anchor_ns: int, last_ns: int, period_ns: int) -> Due:
+    """Return the tick after `last_ns`, of ticks one period apart from `anchor_ns` on."""
+    t_ns = last_ns + period_ns if last_ns >= anchor_ns else anchor_ns + period_ns
+    return Due(t_ns, t_ns, t_ns)
+
+
+def next_substitute(stream: Stream, last_ns: int, now_ns: int) -> Due:
+    """Return the next stand-in for a silent trigger input, or a never for one that is not silent.
+
+    Args:
+        stream: the trigger input's.
+        last_ns: the stamp of the last trigger, real or not.
+        now_ns: the present; of several instants already due only the latest counts.
+    """
+    period_ns = stream.period_ns()
+    if stream.state not in (Listening.SILENT, Listening.MUTE) or not period_ns:
+        return NO_TRIGGER
+    if not stream.ats:
+        return Due(now_ns, now_ns, now_ns) if last_ns <= 0 else _due(last_ns + period_ns, 0, 0)
+    span_ns = stream.ends[-1] - stream.ats[-1]
+    transit_ns = stream.cadence().transit_ns
+    t_ns = last_ns + period_ns
+    overdue_ns = now_ns - transit_ns - span_ns - t_ns
+    if overdue_ns > 0:
+        t_ns += overdue_ns // period_ns * period_ns
+    return _due(t_ns, span_ns, transit_ns)
+
+
+def _due(t_ns: int, span_ns: int, transit_ns: int) -> Due:
+    return Due(t_ns + span_ns + transit_ns, t_ns, t_ns + span_ns)
