@@ -118,16 +118,16 @@ def _through_air(
     ranges: Floats, reflected: Floats, air: Air, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     shape = ranges.shape
-    survives = (1.0 - air.lost) * np.exp(-ranges / air.clear_m)
-    ranges = np.where(rng.random(shape, np.float32) < survives, ranges, np.inf)
+    survives = (1.0 - air.lost) * np.exp(-np.minimum(ranges, 1e6) / air.clear_m)
+    returned = np.where(rng.random(shape, np.float32) < survives, ranges, np.inf).ravel()
     count = int(rng.binomial(ranges.size, air.false))
     where: Ints = rng.integers(0, ranges.size, count)
     drops = 1.0 + rng.exponential(air.false_m, count)
-    flat, bright = ranges.ravel(), reflected.ravel()
-    nearer = drops < flat[where]
-    flat[where[nearer]] = drops[nearer]
+    nearer = drops < ranges.ravel()[where]
+    bright = reflected.ravel()
+    returned[where[nearer]] = drops[nearer]
     bright[where[nearer]] = 0.05
-    return flat.reshape(shape), bright.reshape(shape)
+    return returned.reshape(shape), bright.reshape(shape)
 
 
 def _points(ranges: Floats, reflected: Floats, model: LidarModel) -> NDArray[np.float32]:

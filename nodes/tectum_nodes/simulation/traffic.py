@@ -186,20 +186,23 @@ def lead_vehicle(seed: int, traffic: float, road: Road, ego: Ego, t_s: float) ->
     return Movers(kind, ident, s, d, speed * one, 0.5 * one, tint * one).seen(road, ego)
 
 
+_CROSSING_S = 24.0  # long enough to come from, and leave for, the houses at walking pace
+
+
 def crossing(seed: int, traffic: float, road: Road, ego: Ego, t_s: float) -> Boxes:
     """Somebody who crosses the road ahead, and is out of the ego's lane before it is there."""
-    index, within = divmod(t_s, 17.0)
+    index, within = divmod(t_s, _CROSSING_S)
     turn = int(index)
-    if uniform_one(seed, "crossing/fill", turn) >= min(0.55 * traffic, 0.95):
+    if uniform_one(seed, "crossing/fill", turn) >= min(0.75 * traffic, 0.95):
         return nobody()
-    moment = 6.5 + 4.0 * uniform_one(seed, "crossing/moment", turn)
+    moment = 11.6 + 0.8 * uniform_one(seed, "crossing/moment", turn)
     side = 1.0 if uniform_one(seed, "crossing/side", turn) < 0.5 else -1.0
     cyclist = uniform_one(seed, "crossing/kind", turn) < 0.25
     pace = side * (2.6 if cyclist else 1.5)
     d = EGO_OFFSET_M + pace * (within - moment)
     ahead = 22.0 + 14.0 * uniform_one(seed, "crossing/ahead", turn)
-    s = road.travelled(turn * 17.0 + moment)[0] + ahead
-    if abs(d) > 14.0:
+    s = road.travelled(turn * _CROSSING_S + moment)[0] + ahead
+    if abs(d) > 15.5:
         return nobody()
     x, y, direction = road.seen(ego, np.array([s]), np.array([d]))
     heading = direction + side * np.pi / 2
