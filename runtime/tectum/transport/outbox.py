@@ -1,0 +1,203 @@
+"""What a publisher knows: sequence numbers, who has joined, latched facts, losses, statements.
+
+`OutboxPublisher` is everything of a publisher but the sending itself, which ZeroMQ and the
+in-memory transport add. Data kinds take a sequence number; PROMISE and END carry the next one.
+A statement goes out every 100 ms, whenever a subscriber joins, and at the end. It says how many
+messages each topic has had, what was lost before it got a number, and where a subscriber's queue
+was found full: from exactly those numbers on that subscriber, and no other, missed messages.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from tectum.clock import NS_PER_MS, Clock
+from tectum.errors import ContractError
+from tectum.message import (
+    DTYPES,
+    AnyArray,
+    ArrayPayload,
+    BufferSpec,
+    Header,
+    Kind,
+    Message,
+    Value,
+)
+
+__all__ = ["JOIN_PREFIX", "STATEMENT", "OutboxPublisher", "new_incarnation"]
+
+STATEMENT = "@statement"
+"""The output on which every publisher states its counts."""
+STATEMENT_PERIOD_NS = 100 * NS_PER_MS
+FULL_QUEUES_KEPT = 64
+"""How many places where a queue was found full a statement repeats."""
+JOIN_PREFIX = b"\xffjoin/"
+"""A subscriber's last subscription. 0xFF sorts behind every topic: ZeroMQ sends subscriptions in
+byte order when it connects, so whoever has joined has subscribed to everything else before."""
+_UNNUMBERED = (Kind.PROMISE, Kind.END)
+
+
+def new_incarnation() -> int:
+    """Return a random 63-bit number, so that two lives of a publisher are never mistaken."""
+    return secrets.randbits(63)
+
+
+class OutboxPublisher(ABC):
+    """A publisher but for its socket. Satisfies `tectum.transport.base.Publisher`."""
+
+    def __init__(self, node: str, clock: Clock, incarnation: int | None = None) -> None:
+        """Speak for `node` in a new life, or in the one that a test names."""
+        self.node = node
+        self.incarnation = new_incarnation() if incarnation is None else incarnation
+        self._clock = clock
+        self._next: dict[str, int] = {}
+        self._latched: dict[str, Message] = {}
+        self._lost: dict[str, dict[str, int]] = {}
+        self._full: deque[dict[str, int]] = deque(maxlen=FULL_QUEUES_KEPT)
+        self._joined: dict[str, dict[str, int]] = {}
+        self._statement_due_ns = 0
+        self._closed = False
+
+    def publish(
+        self,
+        output: str,
+        kind: Kind,
+        arrays: tuple[AnyArray, ...] = (),
+        *,
+        stamp_ns: int,
+        span_ns: int = 0,
+        error_ns: int = 0,
+        frame_id: str = "",
+        fields: Mapping[str, Value] | None = None,
+    ) -> Header:
+        """Send one message on `node/output`, never waiting; return its header."""
+        topic = f"{self.node}/{output}"
+        arrays = tuple(_sendable(topic, array) for array in arrays)
+        header = Header(
+            topic=topic,
+            kind=kind,
+            seq=self._next.get(topic, 0),
+            stamp_ns=stamp_ns,
+            span_ns=span_ns,
+            error_ns=error_ns,
+            sent_ns=self._clock.now_ns(),
+            incarnation=self.incarnation,
+            frame_id=frame_id,
+            fields={} if fields is None else fields,
+            buffers=tuple(BufferSpec(array.dtype.name, array.shape) for array in arrays),
+        )
+        self._post(Message(header, tuple(ArrayPayload(array) for array in arrays)))
+        return header
+
+    def latch(self, output: str, fields: Mapping[str, Value]) -> Header:
+        """Send a constant fact, now and to every subscriber that joins later."""
+        header = self.publish(
+            output, Kind.LATCHED, stamp_ns=self._clock.now_ns(), fields=dict(fields)
+        )
+        self._latched[header.topic] = Message(header)
+        return header
+
+    def promise(self, output: str, stamp_ns: int, *, begun: bool) -> None:
+        """Say that nothing with a stamp before `stamp_ns` follows on `output`."""
+        self.publish(output, Kind.PROMISE, stamp_ns=stamp_ns, fields={"begun": begun})
+
+    def end(self, output: str) -> None:
+        """Say that nothing follows on `output`."""
+        self.publish(output, Kind.END, stamp_ns=self._clock.now_ns())
+
+    def name_loss(self, output: str, cause: str, count: int = 1) -> None:
+        """Count a loss that this node caused itself before a message got its number."""
+        causes = self._lost.setdefault(f"{self.node}/{output}", {})
+        causes[cause] = causes.get(cause, 0) + count
+
+    def serve(self) -> int:
+        """Take up joins, send what is due, and return the instant when it is due again."""
+        newcomers = self._take_up(self._subscriptions())
+        now_ns = self._clock.now_ns()
+        if newcomers or now_ns >= self._statement_due_ns:
+            self._state(final=False)
+            self._statement_due_ns = now_ns + STATEMENT_PERIOD_NS
+        return self._statement_due_ns
+
+    def joined(self) -> frozenset[str]:
+        """Return the names of the subscribers that are connected, as of the last `serve`."""
+        return frozenset(self._joined)
+
+    def close(self) -> None:
+        """Send the final statement and close; further calls do nothing."""
+        if not self._closed:
+            self._take_up(self._subscriptions())
+            self._state(final=True)
+            self._closed = True
+            self._shut()
+
+    @abstractmethod
+    def _send(self, message: Message) -> bool:
+        """Send to all who subscribed, without waiting; return False where a queue was full."""
+
+    @abstractmethod
+    def _subscriptions(self) -> Iterable[bytes]:
+        """Return the subscriptions (1, prefix) and their ends (0, prefix) since the last call."""
+
+    @abstractmethod
+    def _shut(self) -> None:
+        """Close the socket."""
+
+    def _post(self, message: Message) -> None:
+        if self._closed:
+            msg = f"{message.header.topic}: the publisher of {self.node} is closed"
+            raise ContractError(msg)
+        all_took_it = self._send(message)  # raises before it takes a number
+        header = message.header
+        if header.kind not in _UNNUMBERED:
+            self._next[header.topic] = header.seq + 1
+        if not all_took_it:
+            places = self._counts()
+            if header.topic in places:
+                places[header.topic] = header.seq
+            self._full.append(places)
+
+    def _take_up(self, subscriptions: Iterable[bytes]) -> bool:
+        """Keep the list of subscribers; re-send what newcomers must know. True where one came."""
+        newcomers = False
+        for subscription in subscriptions:
+            begins, prefix = subscription[:1] == b"\1", subscription[1:]
+            if prefix.startswith(JOIN_PREFIX):
+                name = prefix.removeprefix(JOIN_PREFIX).decode("utf-8", "replace")
+                newcomers |= begins
+                if begins:
+                    self._joined[name] = self._counts()
+                else:
+                    self._joined.pop(name, None)
+        if newcomers:
+            for message in self._latched.values():
+                self._send(message)
+        return newcomers
+
+    def _state(self, *, final: bool) -> None:
+        fields: dict[str, Value] = {
+            "published": self._counts(),
+            "lost": {topic: dict(causes) for topic, causes in self._lost.items()},
+            "full": list(self._full),
+            "joined": {name: dict(counts) for name, counts in self._joined.items()},
+            "final": final,
+        }
+        self.publish(STATEMENT, Kind.STATEMENT, stamp_ns=self._clock.now_ns(), fields=fields)
+
+    def _counts(self) -> dict[str, int]:
+        """Return how many messages each topic has had, which is also its next number."""
+        own = f"{self.node}/{STATEMENT}"
+        return {topic: seq for topic, seq in self._next.items() if topic != own}
+
+
+def _sendable(topic: str, array: AnyArray) -> AnyArray:
+    if array.dtype.name not in DTYPES:
+        msg = f"{topic}: an array of {array.dtype} cannot be sent; use one of {', '.join(DTYPES)}"
+        raise ContractError(msg)
+    little = array.dtype.newbyteorder("<")
+    return np.ascontiguousarray(array, little).reshape(array.shape)

@@ -1,0 +1,61 @@
+"""Waiting for ZeroMQ sockets and for a wake-up from another thread, to the microsecond.
+
+`zmq.Poller` counts in milliseconds, which is coarse beside a delivery margin of 2 ms; `select` on
+the sockets' descriptors is not. A descriptor only says that something changed (libzmq, ZMQ_FD), so
+`ZMQ_EVENTS` is read before every wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+
+import zmq
+
+from tectum.clock import NS_PER_S, Clock
+
+__all__ = ["Waiter"]
+
+
+class Waiter:
+    """Waits until one of its sockets can be read. For one thread, `wake` excepted."""
+
+    def __init__(self, clock: Clock, *sockets: zmq.Socket[bytes]) -> None:
+        """Wait for `sockets` by `clock`."""
+        self._clock = clock
+        self._sockets = sockets
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._descriptors = [self._reader.fileno(), *(int(item.FD) for item in sockets)]
+
+    def wait(self, timeout_ns: int) -> bool:
+        """Return True when a socket can be read or `wake` was called, False on time-out."""
+        until_ns = self._clock.now_ns() + timeout_ns
+        while not self._readable():
+            remaining_s = max(0, until_ns - self._clock.now_ns()) / NS_PER_S
+            changed, _, _ = select.select(self._descriptors, [], [], remaining_s)
+            if self._descriptors[0] in changed:
+                self._forget_wakes()
+                return True
+            if not changed:
+                return False
+        return True
+
+    def wake(self) -> None:
+        """End a `wait` now or the next one; may be called from any thread or signal handler."""
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody waits
+            self._writer.send(b"\0")
+
+    def close(self) -> None:
+        """Give back the descriptors; the sockets belong to the caller."""
+        self._reader.close()
+        self._writer.close()
+
+    def _readable(self) -> bool:
+        return any(int(item.EVENTS) & zmq.POLLIN for item in self._sockets)
+
+    def _forget_wakes(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._reader.recv(4096)

@@ -1,0 +1,226 @@
+"""The wire: `Header` to bytes and back. Pure; `docs/wire.md` describes it byte by byte.
+
+A message is the topic ending in NUL, a MessagePack header, then one frame per buffer. `decode`
+trusts nothing: sizes, counts, types and ranges are checked, and whatever breaks a rule raises a
+`WireError` that names the rule. Unknown header keys are ignored (a later minor version may add
+them); an unknown version or kind is refused. No extension types, no trailing bytes, no pickle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NoReturn, cast
+
+import msgpack
+import numpy as np
+
+from tectum.errors import ContractError, WireError
+from tectum.message import DTYPES, BufferSpec, Header, Kind, Value
+
+__all__ = ["VERSION", "decode", "encode", "topic_frame", "topic_of"]
+
+VERSION = 1
+MAX_TOPIC_BYTES = 200
+MAX_HEADER_BYTES = 4 * 1024 * 1024
+MAX_BUFFERS = 64
+MAX_DIMS = 8
+MAX_DEPTH = 32
+_INT63 = 2**63
+
+_TOPIC = re.compile(rb"[A-Za-z0-9_.-]+/@?[A-Za-z0-9_.-]+\0")
+_KINDS = {kind.value: kind for kind in Kind}
+_ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
+_SCALARS = (type(None), bool, int, float, str, bytes)
+
+
+def encode(header: Header) -> tuple[bytes, bytes]:
+    """Return the topic frame and the header frame.
+
+    Raises:
+        ContractError: a topic, field or size is not one that `decode` would accept.
+    """
+    document: dict[str, object] = {
+        "v": VERSION,
+        "k": header.kind.value,
+        "i": header.incarnation,
+        "q": header.seq,
+        "t": header.stamp_ns,
+        "s": header.sent_ns,
+        "b": [[spec.dtype, list(spec.shape)] for spec in header.buffers],
+    }
+    optional = (("d", header.span_ns), ("e", header.error_ns), ("f", header.frame_id))
+    document.update((key, value) for key, value in optional if value)
+    if header.fields:
+        document["x"] = header.fields
+    packed = _pack(header.topic, document)
+    if len(packed) > MAX_HEADER_BYTES:
+        msg = f"{header.topic}: header of {len(packed)} bytes, at most {MAX_HEADER_BYTES}"
+        raise ContractError(msg)
+    return topic_frame(header.topic), packed
+
+
+def decode(frames: Sequence[bytes | memoryview]) -> Header:
+    """Return the header of a message's frames: topic, header, one frame per buffer.
+
+    Raises:
+        WireError: a rule of the wire format is broken; the message names it.
+    """
+    if not 2 <= len(frames) <= 2 + MAX_BUFFERS:
+        _refuse("number of frames", len(frames), f"2 to {2 + MAX_BUFFERS}")
+    topic = topic_of(bytes(frames[0][: MAX_TOPIC_BYTES + 1]))
+    document = _unpack(frames[1])
+    if document.get("v") != VERSION:
+        _refuse("version (v)", document.get("v"), f"{VERSION}")
+    kind = document.get("k")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        _refuse("kind (k)", kind, f"one of {', '.join(_KINDS)}")
+    return Header(
+        topic=topic,
+        kind=_KINDS[kind],
+        seq=_integer(document, "q", 0),
+        stamp_ns=_integer(document, "t", -_INT63),
+        span_ns=_integer(document, "d", 0, default=0),
+        error_ns=_integer(document, "e", 0, default=0),
+        sent_ns=_integer(document, "s", -_INT63),
+        incarnation=_integer(document, "i", 0),
+        frame_id=_text(document, "f"),
+        fields=_fields(document.get("x", {})),
+        buffers=_buffers(document.get("b"), frames[2:]),
+    )
+
+
+@lru_cache(maxsize=1024)
+def topic_frame(topic: str) -> bytes:
+    """Return the bytes of the topic frame: ASCII and a NUL, so that no topic is another's prefix.
+
+    Raises:
+        ContractError: not `node/output` in letters, digits, `_`, `-` and `.`.
+    """
+    frame = topic.encode("utf-8", "replace") + b"\0"
+    if len(frame) > MAX_TOPIC_BYTES or not _TOPIC.fullmatch(frame):
+        msg = f"topic {topic!r}: write node/output with letters, digits, '_', '-' and '.'"
+        raise ContractError(msg)
+    return frame
+
+
+@lru_cache(maxsize=1024)
+def topic_of(frame: bytes) -> str:
+    """Return the topic that a topic frame names.
+
+    Raises:
+        WireError: not a topic ending in its only NUL.
+    """
+    if len(frame) > MAX_TOPIC_BYTES or not _TOPIC.fullmatch(frame):
+        _refuse("topic frame", frame, "node/output in ASCII, ending in NUL")
+    return frame[:-1].decode("ascii")
+
+
+def _pack(topic: str, document: Mapping[str, object]) -> bytes:
+    try:
+        return cast("bytes", msgpack.packb(document, use_bin_type=True, default=_plain))
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"{topic}: a field is not null, bool, int, float, str, bytes, list or map: {error}"
+        raise ContractError(msg) from error
+
+
+def _plain(value: object) -> object:
+    """Return what MessagePack can hold for read-only maps and NumPy scalars."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    msg = f"cannot send {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def _unpack(frame: bytes | memoryview) -> dict[str, Any]:
+    if len(frame) > MAX_HEADER_BYTES:
+        _refuse("header size", len(frame), f"at most {MAX_HEADER_BYTES} bytes")
+    try:
+        document = msgpack.unpackb(
+            frame, raw=False, strict_map_key=True, ext_hook=_refuse_extension
+        )
+    except WireError:
+        raise
+    except Exception as error:  # msgpack raises a dozen kinds; all mean the same here
+        msg = f"header is not MessagePack: {type(error).__name__}"
+        raise WireError(msg) from error
+    if not isinstance(document, dict):
+        _refuse("header", type(document).__name__, "a map")
+    return document
+
+
+def _refuse_extension(code: int, data: bytes) -> object:
+    del data
+    _refuse("extension type", code, "none")
+
+
+def _integer(document: Mapping[str, Any], key: str, least: int, default: int | None = None) -> int:
+    value = document.get(key, default)
+    if type(value) is not int or not least <= value < _INT63:
+        _refuse(f"integer ({key})", value, f"{least} to 2^63 - 1")
+    return value
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key, "")
+    if not isinstance(value, str):
+        _refuse(f"text ({key})", value, "a string")
+    return value
+
+
+def _fields(value: object) -> Mapping[str, Value]:
+    """Return the kind's fields; a timestamp extension or a bomb of nested lists stops here."""
+    if not isinstance(value, dict):
+        _refuse("fields (x)", type(value).__name__, "a map")
+    level, depth = [cast("object", value)], 0
+    while level:
+        if depth == MAX_DEPTH:
+            _refuse("depth of fields (x)", f"more than {MAX_DEPTH}", f"at most {MAX_DEPTH}")
+        level, depth = [item for container in level for item in _items(container)], depth + 1
+    return value
+
+
+def _items(container: object) -> list[object]:
+    """Return the containers directly inside `container`."""
+    if isinstance(container, dict):
+        if not all(isinstance(key, str) for key in container):
+            _refuse("key of a field", "bytes", "a string")
+        items: Sequence[object] = list(container.values())
+    elif isinstance(container, list):
+        items = container
+    else:
+        _refuse("value of a field", type(container).__name__, "plain data")
+    return [item for item in items if type(item) not in _SCALARS]
+
+
+def _buffers(specs: object, frames: Sequence[bytes | memoryview]) -> tuple[BufferSpec, ...]:
+    if not isinstance(specs, list) or len(specs) != len(frames):
+        found = len(specs) if isinstance(specs, list) else type(specs).__name__
+        _refuse("buffers (b)", found, f"a list of {len(frames)}, one per frame")
+    return tuple(_buffer(spec, frame) for spec, frame in zip(specs, frames, strict=True))
+
+
+def _buffer(spec: object, frame: bytes | memoryview) -> BufferSpec:
+    if not isinstance(spec, list) or len(spec) != 2:
+        _refuse("buffer", spec, "[dtype, shape]")
+    dtype, shape = spec
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+        _refuse("dtype", dtype, f"one of {', '.join(_ITEM_BYTES)}")
+    if not isinstance(shape, list) or len(shape) > MAX_DIMS:
+        _refuse("shape", shape, f"a list of at most {MAX_DIMS} extents")
+    nbytes = _ITEM_BYTES[dtype]
+    for extent in shape:
+        if type(extent) is not int or not 0 <= extent < _INT63:
+            _refuse("extent", extent, "0 to 2^63 - 1")
+        nbytes *= extent
+    if nbytes != len(frame):
+        _refuse("buffer size", len(frame), f"{nbytes} bytes, as {dtype} {shape} implies")
+    return BufferSpec(dtype, tuple(shape))
+
+
+def _refuse(what: str, found: object, allowed: str) -> NoReturn:
+    msg = f"{what} is {repr(found)[:80]}; allowed: {allowed}"
+    raise WireError(msg)
