@@ -17,11 +17,14 @@ from tectum_launch.schema import Budget, Name, PositiveDuration, only_one
 __all__ = [
     "AlignConfig",
     "Combination",
+    "DeviceConfig",
+    "Encoder",
     "FusionConfig",
     "HeadConfig",
     "InputConfig",
     "LateConfig",
     "StageConfig",
+    "Trigger",
     "TriggerConfig",
 ]
 
@@ -110,6 +113,10 @@ class StageConfig(NodeConfig):
     """What that class is made with."""
 
 
+Encoder = Annotated[StageConfig, BeforeValidator(_stage)]
+"""A model's name, a list of names, or {run: package.module:Class}."""
+
+
 class InputConfig(NodeConfig):
     """One input of a fusion node."""
 
@@ -118,7 +125,7 @@ class InputConfig(NodeConfig):
     align: Annotated[AlignConfig, BeforeValidator(_align)] | None = None
     """Default: exact for the trigger; else nearest within half of the input's period (50 ms where
     that is not known)."""
-    encoder: Annotated[StageConfig, BeforeValidator(_stage)] | None = None
+    encoder: Encoder | None = None
     """Default: the head takes the samples themselves."""
     required: bool | None = None
     """Default: true, or, where `accept` is given, whether every combination has it."""
@@ -152,6 +159,10 @@ class TriggerConfig(NodeConfig):
     def _one_kind(self) -> TriggerConfig:
         only_one(self, ("input", "rate"), "trigger")
         return self
+
+
+Trigger = Annotated[TriggerConfig, BeforeValidator(_trigger)]
+"""An input's name, or {rate: 5Hz}."""
 
 
 def _late(value: Any) -> Any:
@@ -207,10 +218,21 @@ def _accept(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
+class DeviceConfig(NodeConfig):
+    """Where models run, and with how many threads each."""
+
+    require: Literal["", "gpu", "tensorrt", "cuda", "cpu"] = ""
+    """Refuse to run elsewhere; default: the best that can be used."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Threads of one model; more than one costs the other models their time."""
+    spinning: bool = False
+    """Wait for work on a busy core: a little faster, at the cost of that core."""
+
+
 class FusionConfig(NodeConfig):
     """A fusion node."""
 
-    trigger: Annotated[TriggerConfig, BeforeValidator(_trigger)]
+    trigger: Trigger
     """The input whose messages ask for results, or {rate: 5Hz}."""
     inputs: Annotated[dict[Name, InputConfig], Field(min_length=1)]
     """Input name -> its topic and how it is taken."""
@@ -235,5 +257,5 @@ class FusionConfig(NodeConfig):
     """commit: encode when a pick is committed; off: when the whole set is."""
     margin: Annotated[Duration, Field(ge=0)] = 2_000_000
     """Kept free before each deadline for delivery."""
-    device: dict[str, Any] = Field(default_factory=dict)
+    device: DeviceConfig = DeviceConfig()
     """Where models run."""

@@ -82,12 +82,19 @@ def load_class(target: str) -> type:
     except TectumError as error:
         msg = f"{module_name} cannot be used here: {error}"
         raise ConfigError(msg) from error
-    except Exception as error:  # noqa: BLE001 - whatever a module of the user's raises
+    except ImportError as error:
+        msg = f"{module_name} cannot be imported: {error}"
+        raise ConfigError(msg) from error
+    except Exception as error:
         msg = f"{module_name} cannot be imported: {type(error).__name__}: {error}"
         raise ConfigError(msg) from error
     found = getattr(module, name, None)
     if isinstance(found, type):
         return found
-    classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+    classes = [
+        key
+        for key, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module_name
+    ]
     msg = f"{module_name} has no class {name!r}{allowed_names(name, classes)}"
     raise ConfigError(msg)

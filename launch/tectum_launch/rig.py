@@ -46,11 +46,10 @@ class FrameConfig(NodeConfig):
         if (self.matrix is None) == (self.translation is None):
             msg = "a frame takes `matrix` (4 x 4), or `translation` with `rotation`"
             raise ValueError(msg)
-        if self.rotation and abs(math.hypot(*self.rotation) - 1.0) > 1e-3:
-            msg = (
-                f"the quaternion {list(self.rotation)} has length {math.hypot(*self.rotation):.4f}"
-            )
-            raise ValueError(msg + ": it must be 1, in the order x, y, z, w")
+        length = math.hypot(*(self.rotation or (1.0,)))
+        if abs(length - 1.0) > 1e-3:
+            msg = f"a rotation is a unit quaternion x, y, z, w; this one has length {length:.4f}"
+            raise ValueError(msg)
         return self
 
     def rows(self) -> list[list[float]]:

@@ -47,7 +47,7 @@ def only_one(config: NodeConfig, names: tuple[str, ...], what: str) -> str:
     Raises:
         ValueError: none is, or more than one.
     """
-    given = [name for name in names if getattr(config, name) not in {None, ""}]
+    given = [name for name in names if getattr(config, name) not in (None, "")]
     if len(given) == 1:
         return given[0]
     msg = f"{what} takes exactly one of {', '.join(names)}; found {', '.join(given) or 'none'}"

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tectum.errors import TectumError
 from tectum_launch.document import Document
 from tectum_launch.findings import KeyPath, allowed_names
 
@@ -53,7 +54,9 @@ def validated(
         reporter = _Reporter(document, path, model, value, tuple(reserved))
         for details in error.errors(include_url=False):
             reporter.report(details)
-        return None
+    except TectumError as error:  # a validator of a node's own that looks at several keys
+        document.report(path, f"{error}")
+    return None
 
 
 def known_keys(model: Any, location: Iterable[str | int]) -> list[str]:
@@ -67,7 +70,7 @@ def known_keys(model: Any, location: Iterable[str | int]) -> list[str]:
             if part in _fields(record)
             for inner in _records(_fields(record)[part])
         ] or records
-    return sorted({str(key) for record in records for key in _fields(record)})
+    return list(dict.fromkeys(str(key) for record in records for key in _fields(record)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def _message(details: ErrorDetails) -> str:
     expected = _EXPECTED.get(kind.split("_")[0])
     if expected and kind.split("_")[-1] in {"type", "parsing", "float"}:
         return f"{value!r} is not {expected}"
-    return f"{value!r}: {details['msg'][:1].lower()}{details['msg'][1:]}"
+    return details["msg"].replace("Input", repr(value), 1)
 
 
 def _records(kind: Any) -> list[Any]:

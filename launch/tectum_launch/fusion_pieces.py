@@ -1,0 +1,64 @@
+"""What can be read of a fusion node although some of its keys are wrong.
+
+All errors of a file are to be found at once: a misspelt key in one input must not hide a missing
+model in another. So topics, encoders and the head are also taken one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tectum_launch.fusion_schema import Encoder, FusionConfig, HeadConfig, StageConfig, Trigger
+
+__all__ = ["FusionPieces", "pieces_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class FusionPieces:
+    """The parts of a fusion node that are right by themselves."""
+
+    inputs: tuple[str, ...] = ()
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """Input -> topic."""
+    encoders: Mapping[str, StageConfig] = field(default_factory=dict)
+    """Input -> encoder."""
+    head: HeadConfig | None = None
+    trigger: str = ""
+    """The input that triggers; empty: a rate, or wrong."""
+    config: FusionConfig | None = None
+    """The whole, where all of it is right."""
+
+
+def pieces_of(raw: Mapping[str, Any], config: FusionConfig | None) -> FusionPieces:
+    """Return the pieces of the fusion node that `raw` describes."""
+    entries = raw.get("inputs")
+    inputs = {
+        name: entry
+        for name, entry in (entries.items() if isinstance(entries, dict) else ())
+        if isinstance(entry, dict)
+    }
+    encoders = {name: _piece(Encoder, entry.get("encoder")) for name, entry in inputs.items()}
+    topics = {name: entry.get("topic") for name, entry in inputs.items()}
+    trigger = _piece(Trigger, raw.get("trigger"))
+    return FusionPieces(
+        inputs=tuple(inputs),
+        topics={name: topic for name, topic in topics.items() if isinstance(topic, str)},
+        encoders={name: encoder for name, encoder in encoders.items() if encoder},
+        head=_piece(HeadConfig, raw.get("head")),
+        trigger=(trigger.input or "") if trigger else "",
+        config=config,
+    )
+
+
+def _piece(kind: Any, value: Any) -> Any:
+    """Return `value` as a `kind`, or None where it is absent or wrong."""
+    if value is None:
+        return None
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,133 @@
+"""From a fusion node's keys to its `Plan`: durations, defaults and combinations made explicit.
+
+Wiring comes first: the topics of the inputs are known, with their kinds and expected periods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, Requirement
+from tectum_launch.fusion_schema import AlignConfig, Combination, FusionConfig, InputConfig
+from tectum_launch.graph import Topic
+from tectum_launch.stages import ResolvedStage
+
+__all__ = ["FusionSource", "align_plan", "fusion_plan", "requirement"]
+
+DEFAULT_TOLERANCE_NS = 50 * NS_PER_MS
+"""Of `nearest`, where neither the graph nor the input's period says more."""
+LEAST_HISTORY_NS = 2 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSource:
+    """All that the plan of one fusion node is made from."""
+
+    name: str
+    config: FusionConfig
+    budget_ns: int
+    topics: Mapping[str, Topic]
+    """Input name -> its topic."""
+    encoders: Mapping[str, ResolvedStage]
+    """Input name -> its encoder, where it has one."""
+    head: ResolvedStage
+    cores: int
+    """Computations that the machine can do at a time."""
+
+
+def fusion_plan(source: FusionSource) -> Plan:
+    """Return the plan of a fusion node whose parts were all found."""
+    config = source.config
+    stages = (*(stage.plan for stage in source.encoders.values()), source.head.plan)
+    accept = tuple(requirement(item, config) for item in config.accept)
+    trigger = config.trigger
+    return Plan(
+        name=source.name,
+        inputs=tuple(_input_plan(source, name, accept) for name in config.inputs),
+        stages=stages,
+        head=source.head.plan.name,
+        trigger=trigger.input or "",
+        trigger_period_ns=round(NS_PER_S / trigger.rate) if trigger.rate else 0,
+        budget_ns=source.budget_ns,
+        accept=accept,
+        lanes=config.lanes or max(1, min(source.cores, len(stages))),
+        substitute=config.substitute,
+        late=config.late,
+        margin_ns=config.margin,
+        eager=config.eager,
+    )
+
+
+def requirement(combination: Combination, config: FusionConfig) -> Requirement:
+    """Return a combination with its groups replaced by their inputs."""
+    return tuple(
+        (config.groups.get(name, (name,)), count) for name, count in combination.at_least.items()
+    )
+
+
+def align_plan(align: AlignConfig | None, *, is_trigger: bool, period_ns: int) -> AlignPlan:
+    """Return the rule of an input, with the default where the graph gives none."""
+    if align is None and is_trigger:
+        return AlignPlan("exact")
+    if align is None:
+        tolerance_ns = -(-period_ns // 2) or DEFAULT_TOLERANCE_NS
+        return AlignPlan("nearest", before_ns=tolerance_ns, after_ns=tolerance_ns)
+    if align.nearest:
+        nearest = align.nearest
+        both = nearest.tolerance or 0
+        return AlignPlan(
+            "nearest", before_ns=nearest.before or both, after_ns=nearest.after or both
+        )
+    if align.latest:
+        return AlignPlan("latest", max_age_ns=align.latest.max_age)
+    if align.window:
+        window = align.window
+        permille = round(window.coverage * 1000)
+        return AlignPlan(
+            "window",
+            duration_ns=window.duration,
+            lead_ns=window.lead,
+            coverage_permille=max(1, permille),
+        )
+    return AlignPlan("exact")
+
+
+def _input_plan(source: FusionSource, name: str, accept: tuple[Requirement, ...]) -> InputPlan:
+    config, topic = source.config.inputs[name], source.topics[name]
+    period_ns = config.period or topic.period_ns
+    encoder = source.encoders.get(name)
+    align = align_plan(
+        config.align, is_trigger=name == source.config.trigger.input, period_ns=period_ns
+    )
+    return InputPlan(
+        name=name,
+        topic=topic.name,
+        align=align,
+        encoder=encoder.plan.name if encoder else "",
+        required=_required(config, name, accept),
+        offset_ns=config.offset,
+        reference=config.reference,
+        period_ns=period_ns,
+        jitter_ns=config.jitter or 0,
+        silent_after_ns=config.silent_after or 0,
+        cache_ns=config.max_age or 0,
+        history_ns=_history_ns(align, source.budget_ns),
+    )
+
+
+def _required(config: InputConfig, name: str, accept: tuple[Requirement, ...]) -> bool:
+    """Return whether no answer is accepted without the input."""
+    if config.required is not None:
+        return config.required
+    return all(
+        any(name in members and count == len(members) for members, count in combination)
+        for combination in accept
+    )
+
+
+def _history_ns(align: AlignPlan, budget_ns: int) -> int:
+    """Return how long samples can matter: twice the reach of the rule, and the budget."""
+    reach_ns = align.before_ns + align.max_age_ns + align.duration_ns + abs(align.lead_ns)
+    return max(LEAST_HISTORY_NS, 2 * reach_ns + budget_ns)

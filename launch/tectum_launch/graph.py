@@ -1,0 +1,117 @@
+"""A compiled graph: what runs, who hears whom, and the plan of each fusion node. Plain data.
+
+Nothing is started here: it can be checked, printed and drawn. `document` is the effective graph
+that a run, and every recording of it, keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tectum.message import Kind
+from tectum.pipeline.plan import Plan, plan_document
+from tectum_launch.document import Document
+from tectum_launch.findings import Finding
+
+__all__ = ["FusionPart", "Graph", "GraphNode", "Topic", "fusion_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A named stream of a graph."""
+
+    name: str
+    kind: Kind
+    node: str
+    """The node that publishes it."""
+    period_ns: int = 0
+    """Expected period; 0: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusionPart:
+    """What a fusion node has beside other nodes."""
+
+    plan: Plan
+    stages: Mapping[str, Mapping[str, Any]]
+    """Stage name -> what `tectum.inference.stages.build_stage` takes."""
+    device: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """One node of a graph, ready to be started."""
+
+    name: str
+    target: str
+    """`package.module:Class`."""
+    config: Mapping[str, Any]
+    """What its `Config` is validated from."""
+    process: str
+    """Nodes with the same name here share one process."""
+    on_exit: str
+    """stop, continue, restart."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    publishes: tuple[Topic, ...] = ()
+    subscribes: tuple[str, ...] = ()
+    """Topics, patterns resolved, in the order of the graph."""
+    fusion: FusionPart | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the node as plain data."""
+        return {
+            "run": self.target,
+            "config": dict(self.config),
+            "process": self.process,
+            "on_exit": self.on_exit,
+            "env": dict(self.env),
+            "publishes": {topic.name: topic.kind.value for topic in self.publishes},
+            "subscribes": list(self.subscribes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph, compiled."""
+
+    name: str
+    source: Path
+    nodes: tuple[GraphNode, ...]
+    """In the order of the file."""
+    rig: Mapping[str, Any] | None
+    budget_ns: int
+    description: Document
+    """The file, for findings that name a place in it."""
+
+    @property
+    def topics(self) -> Iterator[Topic]:
+        """Return every topic of the graph, in the order of its nodes."""
+        return (topic for node in self.nodes for topic in node.publishes)
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """Return what is doubtful but no error."""
+        return [item for item in self.description.findings if item.level == "warning"]
+
+    def document(self) -> dict[str, Any]:
+        """Return the effective graph as plain data for JSON, MessagePack or YAML."""
+        return {
+            "graph": self.name,
+            "source": str(self.source),
+            "budget_ns": self.budget_ns,
+            "rig": self.rig,
+            "nodes": {node.name: node.document() for node in self.nodes},
+        }
+
+
+def fusion_config(part: FusionPart, rig: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the configuration that the fusion node itself reads."""
+    return {
+        "plan": plan_document(part.plan),
+        "stages": {name: dict(spec) for name, spec in part.stages.items()},
+        "rig": None if rig is None else dict(rig),
+        "device": dict(part.device),
+    }

@@ -1,0 +1,134 @@
+"""Encoders and heads: from what a graph file says to what the fusion node builds.
+
+A stage's *spec* is plain data for `tectum.inference.stages.build_stage`; its `StagePlan` is what
+deciding code knows of it. Model names are resolved to folders here, so that nodes import no
+models. Nothing is loaded: manifests are read, files are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tectum.errors import ConfigError
+from tectum.inference.manifest import Manifest, read_manifest
+from tectum.pipeline.plan import StagePlan
+from tectum_launch.fusion_schema import HeadConfig, StageConfig
+from tectum_launch.registry import load_class
+
+__all__ = ["ResolvedStage", "find_model", "resolve_encoder", "resolve_head"]
+
+SAMPLE_KINDS = ("image", "audio", "points", "tensor")
+"""Kinds of a model's inputs that are samples of a sensor; the same words as topics' kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedStage:
+    """A stage that was found."""
+
+    plan: StagePlan
+    spec: dict[str, Any]
+    manifests: tuple[Manifest, ...] = ()
+    """Of its models, in the order in which they run."""
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Return the kinds of sample that its first model takes; empty: not known."""
+        tensors = self.manifests[0].inputs if self.manifests else ()
+        return tuple(tensor.kind for tensor in tensors if tensor.kind in SAMPLE_KINDS)
+
+    def latency_ms(self, variant: str) -> float:
+        """Return what its manifests claim that one run of `variant` costs; 0 where they do not."""
+        total = 0.0
+        for manifest in self.manifests:
+            known = {item.name: item for item in manifest.variants}
+            claimed = known.get(variant, manifest.variants[0]).latency_ms
+            total += claimed.get("cpu", max(claimed.values(), default=0.0))
+        return total
+
+
+def find_model(name: str, folder: Path) -> Path:
+    """Return the folder of the model called `name`.
+
+    `name` is a shipped model, or a path (beginning with `/`, `./`, `../` or `~`) from `folder`.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    if name.startswith(("/", "./", "../", "~")):
+        return (folder / Path(name).expanduser()).resolve()
+    from tectum_models.catalogue import find  # noqa: PLC0415 - only graphs with models need it
+
+    return Path(find(name))
+
+
+def resolve_encoder(name: str, config: StageConfig, input_name: str, folder: Path) -> ResolvedStage:
+    """Return the encoder of the input called `input_name`, as the stage `name`.
+
+    Raises:
+        TectumError: a model or class is not found or is not an encoder.
+    """
+    if config.run:
+        return _callable(name, config.run, config.parameters, input_name)
+    manifests = tuple(read_manifest(find_model(model, folder)) for model in config.models)
+    if not manifests:
+        msg = "an empty list of models encodes nothing: leave `encoder` out to pass samples on"
+        raise ConfigError(msg)
+    heads = [manifest.model for manifest in manifests if manifest.is_head]
+    if heads:
+        msg = f"{heads[0]!r} is a fusion head, not an encoder: name it under `head`"
+        raise ConfigError(msg)
+    folders = [{"folder": str(manifest.folder)} for manifest in manifests]
+    spec = {"model": folders[0]} if len(folders) == 1 else {"chain": folders}
+    return ResolvedStage(_encoder_plan(name, manifests, input_name), spec, manifests)
+
+
+def resolve_head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
+    """Return the head, as the stage `name`.
+
+    Raises:
+        TectumError: its model or class is not found or is not a head.
+    """
+    if config.run:
+        return _callable(name, config.run, config.parameters, "")
+    if config.late:
+        return ResolvedStage(StagePlan(name), {"late": config.late.model_dump(mode="json")})
+    if config.objects is not None:
+        return ResolvedStage(StagePlan(name), {"objects": config.objects})
+    manifest = read_manifest(find_model(str(config.intermediate), folder))
+    if not manifest.is_head:
+        msg = f"{manifest.model!r} is an encoder for {manifest.modality}, not a fusion head"
+        raise ConfigError(msg)
+    plan = StagePlan(name, tuple(variant.name for variant in manifest.variants))
+    return ResolvedStage(plan, {"model": {"folder": str(manifest.folder)}}, (manifest,))
+
+
+def _encoder_plan(name: str, manifests: tuple[Manifest, ...], input_name: str) -> StagePlan:
+    first, last = manifests[0], manifests[-1]
+    on_sample = first.on == "sample"
+    return StagePlan(
+        name,
+        tuple(variant.name for variant in last.variants),
+        on=first.on,
+        input=input_name if on_sample else "",
+        hop=first.hop,
+        stateful=any(manifest.stateful for manifest in manifests),
+    )
+
+
+def _callable(name: str, run: str, parameters: dict[str, Any], input_name: str) -> ResolvedStage:
+    if ":" not in run:
+        msg = f"{run!r} does not name a class: write package.module:Class"
+        raise ConfigError(msg)
+    found = load_class(run)
+    on = getattr(found, "on", "trigger")
+    plan = StagePlan(
+        name,
+        tuple(getattr(found, "variants", ("default",))),
+        on=on,
+        input=input_name if on == "sample" else "",
+        hop=getattr(found, "hop", 0),
+        stateful=getattr(found, "stateful", False),
+    )
+    return ResolvedStage(plan, {"python": {"run": run, **parameters}})
