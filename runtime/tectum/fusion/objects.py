@@ -1,0 +1,113 @@
+"""Objects: boxes of a detector and points of a lidar, associated through the rig. Pure NumPy.
+
+For each box the points whose pixels lie in its inner part are taken, and of those the nearest
+dense group along the camera's viewing axis. The inner part leaves out the road under a car and
+what is seen past its sides; the dense group leaves out what is seen through its windows, a pole
+before it, and ground. The distance is the group's median.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tectum.fusion.projection import project
+
+__all__ = ["OBJECT_COLUMNS", "ObjectRules", "lead_object", "locate", "robust_distance"]
+
+Floats = NDArray[np.float64]
+
+OBJECT_COLUMNS = (
+    "x1_px", "y1_px", "x2_px", "y2_px", "score", "label", "distance_m", "x_m", "y_m", "z_m",
+    "points",
+)  # fmt: skip
+"""Columns of objects: the box, then where it is. `distance_m` is forward, from the lidar; x y z is
+in the lidar's frame. NaN where fewer than `min_points` points tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRules:
+    """How the distance of a box is told from the points in it."""
+
+    shrink: float = 0.2
+    """Share of the box's width and height that is left out on each side."""
+    depth_m: float = 0.6
+    """How deep a group is: the rear of a car, a person."""
+    density: float = 0.5
+    """A nearer group counts when it has this share of the points of the densest."""
+    min_points: int = 4
+
+
+def locate(
+    boxes: NDArray[Any], points: NDArray[Any], projection: Floats, rules: ObjectRules
+) -> NDArray[np.float32]:
+    """Return float32 (n, 11) objects, columns `OBJECT_COLUMNS`, in the order of `boxes`.
+
+    Args:
+        boxes: (n, 6): x1 y1 x2 y2 in pixels, score, label.
+        points: (m, 3+): x y z in metres, in the lidar's frame.
+        projection: 3 x 4, the lidar's frame to pixels; see `camera_from_points`.
+        rules: how the distance is told.
+    """
+    pixels, before = project(points, projection)
+    pixels, seen = pixels[before], points[before, :3].astype(np.float64)
+    forward = seen @ projection[2, :3]  # depth, counted from the lidar rather than the camera
+    objects = np.full((len(boxes), len(OBJECT_COLUMNS)), np.nan, np.float32)
+    objects[:, :6] = boxes[:, :6]
+    for row, box in zip(objects, boxes, strict=True):
+        inside = np.flatnonzero(_inner(box, pixels, rules.shrink))
+        group = inside[_nearest_group(forward[inside], rules)]
+        row[10] = len(group)
+        if len(group) >= rules.min_points:
+            row[6] = np.median(forward[group])
+            row[7:10] = np.median(seen[group], axis=0)
+    return objects
+
+
+def robust_distance(distances: Floats, rules: ObjectRules) -> float:
+    """Return the median of the nearest dense group of `distances`; NaN where there is none."""
+    group = _nearest_group(distances, rules)
+    return float(np.median(distances[group])) if len(group) >= rules.min_points else float("nan")
+
+
+def lead_object(
+    objects: NDArray[Any], labels: Sequence[int], half_width_m: float = 1.5
+) -> int | None:
+    """Return the row of the nearest object straight ahead with one of `labels`, or None.
+
+    Straight ahead: its middle is at most `half_width_m` left or right of the lidar's x axis.
+    """
+    ahead = (
+        np.isin(objects[:, 5], labels)
+        & (np.abs(objects[:, 8]) <= half_width_m)
+        & (objects[:, 6] > 0)
+    )
+    rows = np.flatnonzero(ahead)
+    return int(rows[objects[rows, 6].argmin()]) if len(rows) else None
+
+
+def _inner(box: NDArray[Any], pixels: Floats, shrink: float) -> NDArray[np.bool_]:
+    left_out = shrink * (box[2:4] - box[:2])
+    low, high = box[:2] + left_out, box[2:4] - left_out
+    return np.asarray(np.all((pixels >= low) & (pixels <= high), axis=1))
+
+
+def _nearest_group(distances: Floats, rules: ObjectRules) -> NDArray[np.intp]:
+    """Return the indices of the nearest dense group.
+
+    A group is what lies within `depth_m` behind some point. The first whose size is at least
+    `density` of the largest is taken, and moved once to lie around its own median.
+    """
+    if not len(distances):
+        return np.zeros(0, np.intp)
+    ordered = np.sort(distances)
+    sizes = np.searchsorted(ordered, ordered + rules.depth_m, side="right") - np.arange(
+        len(ordered)
+    )
+    first = int(np.argmax(sizes >= rules.density * sizes.max()))
+    middle = np.median(ordered[first : first + sizes[first]])
+    return np.flatnonzero(np.abs(distances - middle) <= rules.depth_m)

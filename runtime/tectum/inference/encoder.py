@@ -1,0 +1,172 @@
+"""An encoder: sample -> preprocessing -> ONNX session -> postprocessing -> named arrays.
+
+Embeddings leave it with their batch axis, as the head takes them, and are not copied. Other
+results lose it. A stateful model gets its state, and the sound just before, from the run before;
+without it, it begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+
+from tectum.errors import ConfigError, ModelError
+from tectum.inference import postprocess, preprocess
+from tectum.inference.device import CPU, Device
+from tectum.inference.manifest import InputTensor, Manifest, OutputTensor, Shape, sizes_of
+from tectum.inference.postprocess import Piece
+from tectum.inference.samples import SENSED, SampleArray, plausible_cut, sample_array
+from tectum.inference.session import NeverStopped, Session, SessionOptions
+from tectum.inference.stage import Cut, StageArg, StageOutput, Stopper
+from tectum.inference.steps import View, read_steps
+from tectum.message import AnyArray
+
+__all__ = ["OnnxEncoder"]
+
+Arrays = Mapping[str, AnyArray]
+Box = tuple[float, float, float, float]
+
+
+class OnnxEncoder:
+    """A stage that runs one model on the samples of one input."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        name: str,
+        device: Device = CPU,
+        options: SessionOptions | None = None,
+    ) -> None:
+        """Load every variant.
+
+        Raises:
+            ConfigError: the manifest's steps are wrong, or it takes no or several samples.
+            ModelError: a file is missing, damaged, or not what the manifest says.
+            DeviceError: the model did not get on the device.
+        """
+        self.name, self.manifest = name, manifest
+        self.outputs = manifest.specs()
+        self.variants = tuple(variant.name for variant in manifest.variants)
+        self._sensed = _sensed(manifest)
+        self._before = read_steps(manifest.preprocess, preprocess.STEPS, manifest.place)
+        self._after = read_steps(manifest.postprocess, postprocess.STEPS, manifest.place)
+        self.sessions = {
+            variant: Session(manifest, variant, device, options) for variant in self.variants
+        }
+        self._constants = {
+            tensor.name: np.full(sizes_of(tensor.shape), tensor.value, tensor.dtype)
+            for tensor in manifest.inputs
+            if tensor.kind == "constant"
+        }
+
+    def warm_up(self, variant: str) -> None:
+        """Run once on an empty sample."""
+        cut = plausible_cut(self._sensed, prepared=bool(self._before))
+        self.run(variant, {self.name: cut}, None, NeverStopped())
+
+    def run(
+        self, variant: str, args: Mapping[str, StageArg], state: Arrays | None, stopper: Stopper
+    ) -> StageOutput:
+        """Encode the one argument."""
+        (cut,) = args.values()
+        return self.encode(variant, self.sample(cast(Cut, cut)), state, stopper)
+
+    def sample(self, cut: Cut) -> SampleArray:
+        """Return `cut` as the array that preprocessing begins with."""
+        return sample_array(cut, self._sensed)
+
+    def encode(
+        self,
+        variant: str,
+        sample: SampleArray,
+        state: Arrays | None,
+        stopper: Stopper,
+        box: Box | None = None,
+    ) -> StageOutput:
+        """Encode a sample, or the part of it in `box` where the manifest has a step `around`."""
+        views = preprocess.apply(self._before, View(sample.array, box=box))
+        pieces, carried = [], dict(state or self._initial_state())
+        for view in views:
+            feeds = self._feeds(view, carried)
+            arrays = self.sessions[variant].run(feeds, stopper)
+            carried = self._next_state(feeds, arrays)
+            pieces.append(Piece(arrays, view))
+        arrays = postprocess.apply(self._after, pieces)
+        results = {result.name: _deliver(result, arrays) for result in self.manifest.results}
+        return StageOutput(results, sample.facts, carried or None)
+
+    def close(self) -> None:
+        """Give back the sessions."""
+        for session in self.sessions.values():
+            session.close()
+
+    def _feeds(self, view: View, state: Arrays) -> dict[str, AnyArray]:
+        tensor, array = self._sensed, view.array
+        if tensor.context:
+            array = np.concatenate([state[_context(tensor)], array])
+        if array.ndim == len(tensor.shape) - 1:
+            array = array[None]
+        _check(array, tensor, self.manifest)
+        carried = {name: value for name, value in state.items() if name != _context(tensor)}
+        return {tensor.name: array, **carried, **self._constants}
+
+    def _initial_state(self) -> dict[str, AnyArray]:
+        state: dict[str, AnyArray] = {
+            tensor.name: np.zeros(sizes_of(tensor.shape), tensor.dtype)
+            for tensor in self.manifest.inputs
+            if tensor.kind == "state"
+        }
+        if self._sensed.context:
+            state[_context(self._sensed)] = np.zeros(self._sensed.context, self._sensed.dtype)
+        return state
+
+    def _next_state(self, feeds: Arrays, arrays: Arrays) -> dict[str, AnyArray]:
+        state = {
+            tensor.name: arrays[tensor.next]
+            for tensor in self.manifest.inputs
+            if tensor.kind == "state"
+        }
+        if self._sensed.context:
+            newest = feeds[self._sensed.name].reshape(-1)[-self._sensed.context :]
+            state[_context(self._sensed)] = newest.copy()
+        return state
+
+
+def _sensed(manifest: Manifest) -> InputTensor:
+    sensed = [tensor for tensor in manifest.inputs if tensor.kind in SENSED]
+    if len(sensed) != 1:
+        names = ", ".join(tensor.name for tensor in sensed) or "none"
+        msg = (
+            f"{manifest.place}: inputs: an encoder takes one input of kind {', '.join(SENSED)}; "
+            f"found {names}"
+        )
+        raise ConfigError(msg)
+    return sensed[0]
+
+
+def _context(tensor: InputTensor) -> str:
+    return f"{tensor.name}.context"
+
+
+def _check(array: AnyArray, tensor: InputTensor, manifest: Manifest) -> None:
+    if str(array.dtype) != tensor.dtype or not _fits(array.shape, tensor.shape):
+        msg = (
+            f"{manifest.model}: its input {tensor.name!r} is {tensor.dtype} {list(tensor.shape)}, "
+            f"but the sample came to {array.dtype} {list(array.shape)} after preprocessing"
+        )
+        raise ModelError(msg)
+
+
+def _fits(shape: tuple[int, ...], stated: Shape) -> bool:
+    if len(shape) != len(stated):
+        return False
+    return all(isinstance(b, str) or a == b for a, b in zip(shape, stated, strict=True))
+
+
+def _deliver(result: OutputTensor, arrays: Arrays) -> AnyArray:
+    array = arrays[result.tensor]
+    batched = result.shape[:1] == ("batch",) and result.role != "embedding"
+    return array[0] if batched else array

@@ -1,0 +1,139 @@
+"""An intermediate fusion head: the embeddings of several modalities in, one answer out.
+
+The model has one input per modality and `present`, which says which of them are there. What is
+absent is zeros, from a buffer made once and never written again; what is there is handed over as
+the encoder gave it, without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tectum.errors import ConfigError
+from tectum.fusion.contribution import contributions
+from tectum.inference.device import CPU, Device
+from tectum.inference.manifest import InputTensor, Manifest, sizes_of
+from tectum.inference.session import NeverStopped, Session, SessionOptions
+from tectum.inference.stage import OutputSpec, StageArg, StageOutput, Stopper
+from tectum.message import AnyArray, Value
+
+__all__ = ["OnnxHead"]
+
+Embeddings = Mapping[str, AnyArray]
+"""Modality -> embedding with its batch axis; absent modalities are left out."""
+
+
+class OnnxHead:
+    """A stage that fuses embeddings with one model."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        name: str,
+        inputs: Mapping[str, Sequence[OutputSpec]],
+        device: Device = CPU,
+        options: SessionOptions | None = None,
+        contribution: bool = False,
+    ) -> None:
+        """Load every variant, and find which input of the graph is which modality.
+
+        Args:
+            manifest: of the head.
+            name: of the stage.
+            inputs: what the encoder of each input of the graph gives.
+            device: where to run.
+            options: of the sessions.
+            contribution: report how much each modality changes the answer; one more run for each.
+
+        Raises:
+            ConfigError: an input of the graph is no modality of the head, or gives no embedding.
+        """
+        self.name, self.manifest = name, manifest
+        self.outputs = tuple(
+            OutputSpec(result.name, result.role, result.labels, result.facts)
+            for result in manifest.results
+        )
+        self.variants = tuple(variant.name for variant in manifest.variants)
+        self._feeds_of = _match(manifest, inputs)
+        self._embeddings = [item for item in manifest.inputs if item.kind == "embedding"]
+        self._absent = {item.name: _zeros(item) for item in self._embeddings}
+        self._mask = next((item for item in manifest.inputs if item.kind == "mask"), None)
+        self._contribution = contribution
+        self.sessions = {
+            variant: Session(manifest, variant, device, options) for variant in self.variants
+        }
+
+    def warm_up(self, variant: str) -> None:
+        """Run once with every modality present."""
+        self._fuse(variant, self._absent, NeverStopped())
+
+    def run(
+        self,
+        variant: str,
+        args: Mapping[str, StageArg],
+        state: Mapping[str, AnyArray] | None,
+        stopper: Stopper,
+    ) -> StageOutput:
+        """Fuse what is there."""
+        del state
+        present: dict[str, AnyArray] = {}
+        for name, arg in args.items():
+            if isinstance(arg, StageOutput):
+                modality, output = self._feeds_of[name]
+                present[modality] = arg.arrays[output]
+        arrays = self._fuse(variant, present, stopper)
+        facts: dict[str, Value] = {"present": list(present)}
+        if self._contribution:
+            facts["contribution"] = contributions(
+                arrays, present, lambda some: self._fuse(variant, some, stopper)
+            )
+        return StageOutput(arrays, facts)
+
+    def close(self) -> None:
+        """Give back the sessions."""
+        for session in self.sessions.values():
+            session.close()
+
+    def _fuse(self, variant: str, present: Embeddings, stopper: Stopper) -> dict[str, AnyArray]:
+        feeds = {**self._absent, **present}
+        if self._mask is not None:
+            there = [[modality in present for modality in self.manifest.modalities]]
+            feeds[self._mask.name] = np.array(there, self._mask.dtype)
+        arrays = self.sessions[variant].run(feeds, stopper)
+        return {
+            result.name: arrays[result.tensor][0]
+            if result.shape[:1] == ("batch",)
+            else arrays[result.tensor]
+            for result in self.manifest.results
+        }
+
+
+def _zeros(tensor: InputTensor) -> AnyArray:
+    zeros: AnyArray = np.zeros(sizes_of(tensor.shape), tensor.dtype)
+    zeros.flags.writeable = False
+    return zeros
+
+
+def _match(
+    manifest: Manifest, inputs: Mapping[str, Sequence[OutputSpec]]
+) -> dict[str, tuple[str, str]]:
+    """Return, for each input of the graph, its modality and the output that is its embedding."""
+    matched: dict[str, tuple[str, str]] = {}
+    for name, outputs in inputs.items():
+        embeddings = [output for output in outputs if output.role == "embedding"]
+        if not embeddings:
+            msg = f"input {name!r} gives no embedding: {manifest.model} needs an encoder for it"
+            raise ConfigError(msg)
+        modality = name if name in manifest.modalities else embeddings[0].facts.get("modality")
+        taken = [one for one, _ in matched.values()]
+        if modality not in manifest.modalities or modality in taken:
+            msg = (
+                f"input {name!r} is no modality of {manifest.model}, or the second of its kind; "
+                f"it fuses one each of: {', '.join(manifest.modalities)}"
+            )
+            raise ConfigError(msg)
+        matched[name] = (str(modality), embeddings[0].name)
+    return matched

@@ -1,0 +1,143 @@
+"""From what a compiled graph says of a stage to the stage itself.
+
+A spec is plain data with one key: `model` (an encoder or a head, as its manifest says), `chain`
+(a detector and models that look at what it found), `late`, `objects`, or `python` (a user's own
+class). Building loads and checks everything; nothing is left to fail in the first run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tectum.errors import ConfigError, nearest_name
+from tectum.inference.chain import Chain
+from tectum.inference.device import choose_device
+from tectum.inference.encoder import OnnxEncoder
+from tectum.inference.head import OnnxHead
+from tectum.inference.keys import Keys
+from tectum.inference.late_head import LateHead
+from tectum.inference.manifest import Manifest, read_manifest
+from tectum.inference.objects_head import ObjectsHead
+from tectum.inference.session import SessionOptions
+from tectum.inference.stage import OutputSpec, Stage
+
+__all__ = ["SPECS", "build_stage"]
+
+Inputs = Mapping[str, Sequence[OutputSpec]]
+
+
+def build_stage(
+    spec: Mapping[str, Any],
+    *,
+    name: str,
+    inputs: Inputs | Iterable[str],
+    rig: Mapping[str, Any] | None = None,
+    device: Mapping[str, Any] | None = None,
+) -> Stage:
+    """Return the stage that `spec` describes, loaded and checked, not yet warmed up.
+
+    Args:
+        spec: `{kind: settings}`; the kinds are the keys of `SPECS`.
+        name: of the stage, as in the plan.
+        inputs: names of its inputs in graph order. For a head, a mapping to the `outputs` of each
+            input's encoder; empty where the input has none.
+        rig: the graph's rig document, for stages that need geometry.
+        device: `require`, `threads`, `spinning`, as in the graph.
+
+    Raises:
+        ConfigError: the spec, a manifest or the wiring is wrong.
+        ModelError: a model file is missing, damaged, or not what its manifest says.
+        DeviceError: the device that is required cannot be used.
+    """
+    if len(spec) != 1 or next(iter(spec)) not in SPECS:
+        close = nearest_name(next(iter(spec), ""), SPECS)
+        msg = f"stage {name!r}: {dict(spec)!r} has not one of the keys {', '.join(SPECS)}{close}"
+        raise ConfigError(msg)
+    ((kind, settings),) = spec.items()
+    wired = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs, ())
+    parts = _Parts(name, wired, rig, device or {})
+    return SPECS[kind](settings, parts)
+
+
+class _Parts:
+    """What the builders share."""
+
+    def __init__(
+        self, name: str, inputs: Inputs, rig: Mapping[str, Any] | None, device: Mapping[str, Any]
+    ) -> None:
+        self.name, self.inputs, self.rig = name, inputs, rig
+        keys = Keys(device, "the graph", "device")
+        self._require = keys.get("require", str, "")
+        self._options = SessionOptions(
+            keys.get("threads", int, 1), keys.get("spinning", bool, False)
+        )
+        keys.finish()
+
+    def encoder(self, manifest: Manifest) -> OnnxEncoder:
+        """Return the encoder that `manifest` describes."""
+        device = choose_device(self._require)
+        return OnnxEncoder(manifest, name=self.name, device=device, options=self._options)
+
+    def head(self, manifest: Manifest, *, contribution: bool) -> OnnxHead:
+        """Return the head that `manifest` describes."""
+        device = choose_device(self._require)
+        return OnnxHead(
+            manifest,
+            name=self.name,
+            inputs=self.inputs,
+            device=device,
+            options=self._options,
+            contribution=contribution,
+        )
+
+
+def _model(settings: Any, parts: _Parts) -> Stage:
+    keys = Keys(settings, f"stage {parts.name!r}", "model")
+    manifest = read_manifest(keys.need("folder", str))
+    contribution = keys.get("contribution", bool, False)
+    keys.finish()
+    if manifest.is_head:
+        return parts.head(manifest, contribution=contribution)
+    return parts.encoder(manifest)
+
+
+def _chain(settings: Any, parts: _Parts) -> Stage:
+    rows = Keys({"chain": settings}, f"stage {parts.name!r}").rows("chain", required=True)
+    folders = [row.need("folder", str) for row in rows]
+    for row in rows:
+        row.finish()
+    encoders = [parts.encoder(read_manifest(folder)) for folder in folders]
+    return Chain(encoders, name=parts.name)
+
+
+def _late(settings: Any, parts: _Parts) -> Stage:
+    return LateHead(settings, name=parts.name, inputs=parts.inputs)
+
+
+def _objects(settings: Any, parts: _Parts) -> Stage:
+    return ObjectsHead(settings, name=parts.name, inputs=parts.inputs, rig=parts.rig)
+
+
+def _python(settings: Any, parts: _Parts) -> Stage:
+    params = dict(settings)
+    path = str(params.pop("run", ""))
+    made: Stage = _find_class(path)(name=parts.name, inputs=parts.inputs, **params)
+    return made
+
+
+def _find_class(path: str) -> Any:
+    module, colon, name = path.partition(":")
+    if not (module and colon and name):
+        msg = f"{path!r} does not name a class: write package.module:Class"
+        raise ConfigError(msg)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        msg = f"{path!r} cannot be used as a stage: {error}"
+        raise ConfigError(msg) from error
+
+
+SPECS = {"model": _model, "chain": _chain, "late": _late, "objects": _objects, "python": _python}
+"""Kind of stage -> its builder."""
