@@ -17,7 +17,7 @@ from tectum_launch.registry import SHIPPED, load_node, target_of
 from tectum_launch.schema import EntryConfig
 from tectum_launch.validation import validated
 
-__all__ = ["Draft", "draft_node", "topic_name"]
+__all__ = ["Draft", "config_class", "draft_node", "topic_name"]
 
 T = TypeVar("T")
 
@@ -107,8 +107,13 @@ def _topics(name: str, outputs: Mapping[str, T]) -> dict[str, T]:
     return {topic_name(name, output): value for output, value in outputs.items()}
 
 
+def config_class(node: type[Node]) -> type[NodeConfig]:
+    """Return what the keys of `node` in a graph file are validated with."""
+    return FusionConfig if _is_fusion(node) else node.Config
+
+
 def _is_fusion(node: type[Node]) -> bool:
-    """Return whether `node` is the fusion node or made from it; its keys are `FusionConfig`."""
+    """Return whether `node` is the fusion node or made from it."""
     names = {f"{base.__module__}:{base.__qualname__}" for base in node.__mro__}
     return SHIPPED["fusion"] in names
 

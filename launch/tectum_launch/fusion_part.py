@@ -53,7 +53,7 @@ class FusionCompiler:
         if head is None or budget_ns is None or len(topics) < len(config.inputs):
             return None
         source = FusionSource(node, config, budget_ns, topics, encoders, head, self.cores)
-        stages = {stage.plan.name: stage.spec for stage in (*encoders.values(), head)}
+        stages = {stage.plan.name: stage for stage in (*encoders.values(), head)}
         return FusionPart(fusion_plan(source), stages, config.device.model_dump(mode="json"))
 
     def _budget_ns(self, path: KeyPath, config: FusionConfig) -> int | None:
@@ -74,9 +74,13 @@ class FusionCompiler:
                     self._unknown((*path, "groups", group, index), "input", member, inputs)
         known = (*inputs, *config.groups)
         for index, combination in enumerate(config.accept):
-            for name in combination.at_least:
+            for name, count in combination.at_least.items():
+                members = config.groups.get(name, (name,))
                 if name not in known:
                     self._unknown((*path, "accept", index), "input or group", name, known)
+                elif count > len(members):
+                    message = f"at_least {count} of {name!r}, which has {len(members)}"
+                    self.document.report((*path, "accept", index), message, value=count)
         weights = config.head.late.weights if config.head.late else {}
         for name in weights:
             if name not in config.inputs:

@@ -22,7 +22,10 @@ __all__ = [
     "FusionConfig",
     "HeadConfig",
     "InputConfig",
+    "IntermediateConfig",
     "LateConfig",
+    "LateOutputConfig",
+    "ObjectsConfig",
     "StageConfig",
     "Trigger",
     "TriggerConfig",
@@ -165,8 +168,17 @@ Trigger = Annotated[TriggerConfig, BeforeValidator(_trigger)]
 """An input's name, or {rate: 5Hz}."""
 
 
-def _late(value: Any) -> Any:
+def _rule(value: Any) -> Any:
     return {"rule": value} if isinstance(value, str) else value
+
+
+class LateOutputConfig(NodeConfig):
+    """One result of late fusion and what it is made of."""
+
+    rule: Literal["product", "mean", "vote"] | None = None
+    """Default: the head's."""
+    parts: Annotated[dict[str, str], Field(alias="from")]
+    """Input -> its decision."""
 
 
 class LateConfig(NodeConfig):
@@ -176,16 +188,52 @@ class LateConfig(NodeConfig):
     """product: product of experts; mean: weighted mean; vote: majority."""
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Input -> weight; default 1."""
+    outputs: dict[Name, LateOutputConfig] = Field(default_factory=dict)
+    """Result -> what it is made of; default: decisions of one name are combined."""
+    contribution: bool = False
+    """Report how much each input changes each result."""
+
+
+class IntermediateConfig(NodeConfig):
+    """A fusion head over embeddings: an ONNX model."""
+
+    model: str
+    """Its name (`tectum models list`) or folder."""
+    contribution: bool = False
+    """Report how much each input changes each result."""
+
+
+def _model(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class ObjectsConfig(NodeConfig):
+    """Boxes and points associated through the rig."""
+
+    labels: tuple[str, ...] = ()
+    """What to keep; default: all that the detector knows."""
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Boxes below it are left out."""
+    lead: tuple[str, ...] = ()
+    """What can be the vehicle ahead; default: road vehicles."""
+    shrink: float | None = None
+    """The middle share of a box whose points count."""
+    depth_m: float | None = None
+    """How deep an object may be, in metres."""
+    density: float | None = None
+    """How dense its points must be, against the densest found."""
+    min_points: Annotated[int, Field(ge=1)] | None = None
+    """Fewer points give no distance."""
 
 
 class HeadConfig(NodeConfig):
     """What makes the answer of a set."""
 
-    intermediate: str | None = None
-    """An ONNX head over embeddings: its model's name or folder."""
-    late: Annotated[LateConfig, BeforeValidator(_late)] | None = None
-    """A rule over decisions: `product`, `mean`, `vote`, or {rule, weights}."""
-    objects: dict[str, Any] | None = None
+    intermediate: Annotated[IntermediateConfig, BeforeValidator(_model)] | None = None
+    """An ONNX head over embeddings: its model's name, or {model, contribution}."""
+    late: Annotated[LateConfig, BeforeValidator(_rule)] | None = None
+    """A rule over decisions: `product`, `mean`, `vote`, or {rule, weights, outputs}."""
+    objects: ObjectsConfig | None = None
     """Boxes and points associated through the rig, with its options."""
     run: str | None = None
     """`package.module:Class` of the user's own, with its `parameters`."""

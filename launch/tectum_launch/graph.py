@@ -15,6 +15,7 @@ from tectum.message import Kind
 from tectum.pipeline.plan import Plan, plan_document
 from tectum_launch.document import Document
 from tectum_launch.findings import Finding
+from tectum_launch.stages import ResolvedStage
 
 __all__ = ["FusionPart", "Graph", "GraphNode", "Topic", "fusion_config"]
 
@@ -36,8 +37,8 @@ class FusionPart:
     """What a fusion node has beside other nodes."""
 
     plan: Plan
-    stages: Mapping[str, Mapping[str, Any]]
-    """Stage name -> what `tectum.inference.stages.build_stage` takes."""
+    stages: Mapping[str, ResolvedStage]
+    """Stage name -> where its models are."""
     device: Mapping[str, Any]
 
 
@@ -111,7 +112,7 @@ def fusion_config(part: FusionPart, rig: Mapping[str, Any] | None) -> dict[str, 
     """Return the configuration that the fusion node itself reads."""
     return {
         "plan": plan_document(part.plan),
-        "stages": {name: dict(spec) for name, spec in part.stages.items()},
+        "stages": {name: stage.spec for name, stage in part.stages.items()},
         "rig": None if rig is None else dict(rig),
         "device": dict(part.device),
     }

@@ -26,10 +26,10 @@ SHIPPED = {
     "log": "tectum_nodes.log:LogNode",
     "microphone": "tectum_nodes.microphone:MicrophoneNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
-    "simulated_camera": "tectum_nodes.simulation.nodes:SimulatedCamera",
-    "simulated_lidar": "tectum_nodes.simulation.nodes:SimulatedLidar",
-    "simulated_microphone": "tectum_nodes.simulation.nodes:SimulatedMicrophone",
-    "simulated_truth": "tectum_nodes.simulation.nodes:SimulatedTruth",
+    "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
+    "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",
+    "simulated_microphone": "tectum_nodes.simulated_microphone:SimulatedMicrophone",
+    "simulated_truth": "tectum_nodes.simulated_truth:SimulatedTruth",
     "video": "tectum_nodes.video:VideoNode",
 }
 """The nodes that come with Tectum."""

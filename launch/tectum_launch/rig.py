@@ -26,6 +26,7 @@ __all__ = ["CameraConfig", "FrameConfig", "RigConfig", "graph_rig", "merged_rig"
 Row3 = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
 Row4 = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
 Matrix3 = Annotated[tuple[Row3, ...], Field(min_length=3, max_length=3)]
+Projection = Annotated[tuple[Row4, ...], Field(min_length=3, max_length=3)]
 Matrix4 = Annotated[tuple[Row4, ...], Field(min_length=4, max_length=4)]
 
 
@@ -75,10 +76,23 @@ class CameraConfig(NodeConfig):
     """Pixels."""
     height: Annotated[int, Field(gt=0)]
     """Pixels."""
-    matrix: Matrix3
-    """Intrinsics K."""
+    matrix: Matrix3 | None = None
+    """Intrinsics K, 3 x 3."""
+    projection: Projection | None = None
+    """Instead of K, for rectified images: 3 x 4, from the camera's frame to pixels."""
     distortion: tuple[float, ...] = ()
     """k1, k2, p1, p2, k3 ... in OpenCV's order; default: none."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> CameraConfig:
+        if (self.matrix is None) == (self.projection is None):
+            msg = "a camera takes `matrix` (3 x 3), or `projection` (3 x 4)"
+            raise ValueError(msg)
+        return self
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return the camera called `name` as plain data."""
+        return {**self.model_dump(mode="json", exclude_none=True), "frame": self.frame or name}
 
 
 class RigConfig(NodeConfig):
@@ -95,10 +109,7 @@ class RigConfig(NodeConfig):
             name: {"parent": frame.parent, "matrix": frame.rows()}
             for name, frame in self.frames.items()
         }
-        cameras = {
-            name: {**camera.model_dump(mode="json"), "frame": camera.frame or name}
-            for name, camera in self.cameras.items()
-        }
+        cameras = {name: camera.document(name) for name, camera in self.cameras.items()}
         return {"frames": frames, "cameras": cameras}
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError
-from tectum.inference.manifest import Manifest, read_manifest
+from tectum.inference.manifest import Manifest, Variant, read_manifest
+from tectum.node.base import NodeConfig
 from tectum.pipeline.plan import StagePlan
 from tectum_launch.fusion_schema import HeadConfig, StageConfig
 from tectum_launch.registry import load_class
@@ -38,14 +39,15 @@ class ResolvedStage:
         tensors = self.manifests[0].inputs if self.manifests else ()
         return tuple(tensor.kind for tensor in tensors if tensor.kind in SAMPLE_KINDS)
 
-    def latency_ms(self, variant: str) -> float:
-        """Return what its manifests claim that one run of `variant` costs; 0 where they do not."""
-        total = 0.0
-        for manifest in self.manifests:
-            known = {item.name: item for item in manifest.variants}
-            claimed = known.get(variant, manifest.variants[0]).latency_ms
-            total += claimed.get("cpu", max(claimed.values(), default=0.0))
-        return total
+    @property
+    def latency_ns(self) -> int:
+        """Return what one run of its best variants costs by its manifests; 0: they do not say."""
+        return sum(_claim_ns(manifest.variants[0]) for manifest in self.manifests)
+
+    @property
+    def least_ns(self) -> int:
+        """Return what one run of its cheapest variants costs by its manifests."""
+        return sum(min(map(_claim_ns, manifest.variants)) for manifest in self.manifests)
 
 
 def find_model(name: str, folder: Path) -> Path:
@@ -93,15 +95,28 @@ def resolve_head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     if config.run:
         return _callable(name, config.run, config.parameters, "")
     if config.late:
-        return ResolvedStage(StagePlan(name), {"late": config.late.model_dump(mode="json")})
-    if config.objects is not None:
-        return ResolvedStage(StagePlan(name), {"objects": config.objects})
-    manifest = read_manifest(find_model(str(config.intermediate), folder))
+        return ResolvedStage(StagePlan(name), {"late": _given(config.late)})
+    if config.objects:
+        return ResolvedStage(StagePlan(name), {"objects": _given(config.objects)})
+    assert config.intermediate is not None, "a head is one of four kinds"
+    manifest = read_manifest(find_model(config.intermediate.model, folder))
     if not manifest.is_head:
         msg = f"{manifest.model!r} is an encoder for {manifest.modality}, not a fusion head"
         raise ConfigError(msg)
     plan = StagePlan(name, tuple(variant.name for variant in manifest.variants))
-    return ResolvedStage(plan, {"model": {"folder": str(manifest.folder)}}, (manifest,))
+    settings = {"folder": str(manifest.folder), "contribution": config.intermediate.contribution}
+    return ResolvedStage(plan, {"model": settings}, (manifest,))
+
+
+def _given(config: NodeConfig) -> dict[str, Any]:
+    """Return the keys that the graph gives: the stage has defaults of its own for the rest."""
+    return config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _claim_ns(variant: Variant) -> int:
+    """Return the cost that a manifest claims: on the CPU, else the dearest that it names."""
+    claims = variant.latency_ms
+    return round(1e6 * claims.get("cpu", max(claims.values(), default=0.0)))
 
 
 def _encoder_plan(name: str, manifests: tuple[Manifest, ...], input_name: str) -> StagePlan:

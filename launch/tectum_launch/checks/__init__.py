@@ -1,0 +1,52 @@
+"""Proofs about a compiled graph that need no running: can its sets be complete, and in time?
+
+Each check yields findings that name the key and the value that would do. An *error* cannot work
+as written; a *warning* can, but not as the graph seems to mean it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tectum_launch.checks.alignment import (
+    combinations_agree_with_required,
+    rules_reach_a_sample,
+    silence_is_longer_than_a_period,
+)
+from tectum_launch.checks.base import Fusion
+from tectum_launch.checks.models import models_are_whole, stages_can_be_built
+from tectum_launch.checks.timing import budget_can_be_met, lanes_keep_up, windows_end_in_time
+from tectum_launch.findings import Finding
+from tectum_launch.graph import Graph
+
+__all__ = ["CHECKS", "check_graph"]
+
+Check = Callable[[Fusion], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    rules_reach_a_sample,
+    silence_is_longer_than_a_period,
+    combinations_agree_with_required,
+    budget_can_be_met,
+    windows_end_in_time,
+    lanes_keep_up,
+    models_are_whole,
+)
+"""A new proof is one function and one line here."""
+
+THOROUGH: tuple[Check, ...] = (*CHECKS, stages_can_be_built)
+"""With those that load the models."""
+
+
+def check_graph(graph: Graph, *, thorough: bool = False) -> list[Finding]:
+    """Return every finding about a graph that compiled, in the order of the file.
+
+    `thorough` loads each model and builds each stage, as the fusion node will.
+    """
+    found = list(graph.warnings)
+    for node in graph.nodes:
+        if node.fusion:
+            fusion = Fusion(node.name, node.fusion, graph.rig, graph.description)
+            checks = THOROUGH if thorough else CHECKS
+            found += [finding for check in checks for finding in check(fusion)]
+    return sorted(found, key=lambda item: (item.place.line, item.place.column))

@@ -1,0 +1,76 @@
+"""Checks of alignment: each rule can find a sample, and combinations mean what they seem to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tectum.pipeline.plan import InputPlan
+from tectum.units import duration_text
+from tectum_launch.checks.base import Fusion, at_least_text
+from tectum_launch.findings import Finding, KeyPath
+
+__all__ = [
+    "combinations_agree_with_required",
+    "rules_reach_a_sample",
+    "silence_is_longer_than_a_period",
+]
+
+
+def rules_reach_a_sample(fusion: Fusion) -> Iterator[Finding]:
+    """A rule reaches as far as the input's period, else some triggers find nothing."""
+    for item in fusion.plan.inputs:
+        if item.period_ns and item.name != fusion.plan.trigger:
+            yield from _reach(fusion, item)
+
+
+def _reach(fusion: Fusion, item: InputPlan) -> Iterator[Finding]:
+    align, period_ns = item.align, item.period_ns
+    keys: KeyPath = ("inputs", item.name, "align")
+    pace = f"{item.topic} comes every {duration_text(period_ns)}"
+    half = at_least_text(-(-period_ns // 2))
+    if align.rule == "nearest" and align.before_ns + align.after_ns < period_ns:
+        reach = duration_text(align.before_ns + align.after_ns)
+        message = (
+            f"{pace}, but the tolerance spans only {reach} in all: some triggers will find no "
+            f"sample; tolerance: {half} would do"
+        )
+        yield fusion.finding((*keys, "nearest"), message)
+    elif align.rule == "latest" and align.max_age_ns < period_ns:
+        message = (
+            f"{pace}, but may be no older than {duration_text(align.max_age_ns)}: some triggers "
+            f"will find no sample; max_age: {at_least_text(period_ns)} would do"
+        )
+        yield fusion.finding((*keys, "latest", "max_age"), message)
+    elif align.rule == "exact" and fusion.trigger_period_ns not in (0, period_ns):
+        message = (
+            f"{pace}, not at the pace of the trigger: few samples will have exactly its stamp; "
+            f"align: {{nearest: {{tolerance: {half}}}}} would do"
+        )
+        yield fusion.finding(keys, message)
+
+
+def silence_is_longer_than_a_period(fusion: Fusion) -> Iterator[Finding]:
+    """An input is not called silent between two of its samples."""
+    for item in fusion.plan.inputs:
+        if 0 < item.silent_after_ns < 2 * item.period_ns:
+            message = (
+                f"{item.topic} comes every {duration_text(item.period_ns)}: one late sample would "
+                f"count as silence; silent_after: {at_least_text(2 * item.period_ns)} would do"
+            )
+            yield fusion.finding(("inputs", item.name, "silent_after"), message)
+
+
+def combinations_agree_with_required(fusion: Fusion) -> Iterator[Finding]:
+    """No accepted combination lacks an input that is called required."""
+    for item in fusion.plan.inputs:
+        lacking = [
+            combination
+            for combination in fusion.plan.accept
+            if not any(item.name in members for members, _ in combination)
+        ]
+        if item.required and lacking:
+            message = (
+                f"{item.name!r} is required, but `accept` has a combination without it: write "
+                "required: false, or name it in every combination"
+            )
+            yield fusion.finding(("inputs", item.name, "required"), message, level="error")

@@ -1,0 +1,61 @@
+"""What a check looks at: one fusion node, its plan, its stages and their claimed costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.pipeline.plan import Plan
+from tectum_launch.document import Document
+from tectum_launch.findings import Finding, KeyPath
+from tectum_launch.graph import FusionPart
+
+__all__ = ["Fusion", "at_least_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """One fusion node under examination."""
+
+    name: str
+    part: FusionPart
+    rig: Mapping[str, Any] | None
+    document: Document
+
+    @property
+    def plan(self) -> Plan:
+        """Return its plan."""
+        return self.part.plan
+
+    @property
+    def trigger_period_ns(self) -> int:
+        """Return the expected time between triggers; 0: not known."""
+        plan = self.plan
+        return plan.input(plan.trigger).period_ns if plan.trigger else plan.trigger_period_ns
+
+    def finding(self, keys: KeyPath, message: str, *, level: str = "warning") -> Finding:
+        """Return a finding about the key path `keys` of this node."""
+        path = ("nodes", self.name, *keys)
+        return Finding(self.document.place(path), path, message, level=level)
+
+    def latency_ns(self, stage: str) -> int:
+        """Return the claimed cost of one run; 0: none is claimed, or there is no stage."""
+        return self.part.stages[stage].latency_ns if stage else 0
+
+    def least_ns(self, stage: str) -> int:
+        """Return the claimed cost of one run of the cheapest variant."""
+        return self.part.stages[stage].least_ns if stage else 0
+
+    def stage_path(self, stage: str) -> KeyPath:
+        """Return the key path, inside this node, that names the stage's models."""
+        inputs = [item.name for item in self.plan.inputs if item.encoder == stage]
+        return ("inputs", inputs[0], "encoder") if inputs else ("head",)
+
+
+def at_least_text(duration_ns: int) -> str:
+    """Return a duration of at least `duration_ns` as one writes it in a graph file."""
+    if duration_ns and duration_ns % NS_PER_S == 0:
+        return f"{duration_ns // NS_PER_S}s"
+    return f"{-(-duration_ns // NS_PER_MS)}ms"

@@ -1,0 +1,42 @@
+"""The command line: `tectum COMMAND`. Each command is a file in `commands/`.
+
+Start-up stays light: commands import what they need when they run. An error that Tectum raises on
+purpose becomes one clear line on stderr, never a traceback; the exit code is 2 where nothing was
+started because a graph, option or environment is wrong, else 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tectum import __version__
+from tectum.errors import ConfigError, TectumError
+from tectum_launch.commands.check import check
+from tectum_launch.commands.nodes import nodes
+
+__all__ = ["main"]
+
+
+class TectumGroup(click.Group):
+    """A group that says errors in one line and knows near names of commands."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; end with its error's line and exit code."""
+        try:
+            return super().invoke(ctx)
+        except TectumError as error:
+            for line in str(error).splitlines():
+                click.echo(f"tectum: {line}", err=True)
+            ctx.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@click.group(cls=TectumGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tectum")
+def main() -> None:
+    """Streaming real-time sensor fusion: aligned and on time, with a reason where it is not."""
+
+
+for command in (check, nodes):
+    main.add_command(command)

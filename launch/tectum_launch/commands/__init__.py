@@ -1,0 +1,1 @@
+"""The commands of `tectum`, one file each. Heavy imports stay inside the functions."""

@@ -1,0 +1,92 @@
+"""`tectum check`: prove a graph's wiring, models and timing without starting it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tectum_launch.findings import Finding
+    from tectum_launch.graph import Graph
+
+__all__ = ["check", "set_option"]
+
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="Put a value into the graph: nodes.camera.rate=15Hz. May be repeated.",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("graph")
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Findings as JSON on stdout.")
+@click.pass_context
+def check(ctx: click.Context, graph: str, settings: tuple[str, ...], *, as_json: bool) -> None:
+    """Prove the wiring, the models and the timing of GRAPH without starting anything.
+
+    GRAPH is a file, or the name of a shipped graph. Exit code 2 where there are errors.
+    """
+    from tectum_launch.checks import check_graph  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.compile import load_graph  # noqa: PLC0415
+    from tectum_launch.findings import GraphError  # noqa: PLC0415
+
+    compiled: Graph | None = None
+    try:
+        compiled = load_graph(graph, settings)
+        findings: Sequence[Finding] = check_graph(compiled, thorough=True)
+    except GraphError as error:
+        findings = error.findings
+    errors = sum(finding.level == "error" for finding in findings)
+    if as_json:
+        click.echo(json.dumps(_document(graph, findings, errors), indent=1, default=str))
+    else:
+        _print(graph, compiled, findings, errors)
+    ctx.exit(2 if errors else 0)
+
+
+def _document(graph: str, findings: Sequence[Finding], errors: int) -> dict[str, Any]:
+    return {
+        "graph": graph,
+        "errors": errors,
+        "warnings": len(findings) - errors,
+        "findings": [finding.document() for finding in findings],
+    }
+
+
+def _print(graph: str, compiled: Graph | None, findings: Sequence[Finding], errors: int) -> None:
+    for finding in findings:
+        click.echo(f"{finding.level}: {finding.text}", err=finding.level == "error")
+    warnings = len(findings) - errors
+    counts = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    if compiled is None:
+        click.echo(f"{graph}: {counts}")
+        return
+    topics = len(list(compiled.topics))
+    click.echo(f"{graph}: {len(compiled.nodes)} nodes, {topics} topics: {counts}")
+    for line in _timing(compiled):
+        click.echo(line)
+
+
+def _timing(compiled: Graph) -> list[str]:
+    """Return, per fusion node, what a complete set costs against its budget."""
+    from tectum.units import duration_text  # noqa: PLC0415
+    from tectum_launch.checks.base import Fusion  # noqa: PLC0415
+    from tectum_launch.checks.timing import needed_ns  # noqa: PLC0415
+
+    lines = []
+    for node in compiled.nodes:
+        if node.fusion is None:
+            continue
+        fusion = Fusion(node.name, node.fusion, compiled.rig, compiled.description)
+        budget_ns = fusion.plan.budget_ns
+        of = f"of {duration_text(budget_ns)}" if budget_ns else "and has no budget"
+        cost = duration_text(needed_ns(fusion))
+        lines.append(
+            f"{node.name}: a complete set takes {cost} {of} after its last sample, by the "
+            f"manifests, on {fusion.plan.lanes} lane{'s' * (fusion.plan.lanes != 1)}"
+        )
+    return lines
