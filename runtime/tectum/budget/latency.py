@@ -13,7 +13,7 @@ from collections import deque
 __all__ = ["LatencyModel"]
 
 _REMEMBERED = 32
-_PERMILLE = 900
+_USUAL = 900
 
 
 class LatencyModel:
@@ -36,7 +36,19 @@ class LatencyModel:
         if len(recent) > _REMEMBERED:
             del ordered[bisect_left(ordered, recent.popleft())]
 
-    def predict(self, stage: str, variant: str, permille: int = _PERMILLE) -> int:
+    def typical_ns(self, stage: str, variant: str) -> int:
+        """Return the median of recent runs; 0 where nothing is known."""
+        return self.quantile_ns(stage, variant, 500)
+
+    def spread_ns(self, stage: str, variant: str) -> int:
+        """Return how much longer than typical nine of ten recent runs took at the most.
+
+        Spreads of independent runs in a row add up as squares, not as sums: a chain of runs is
+        not nine times out of ten bad in every link.
+        """
+        return self.quantile_ns(stage, variant, _USUAL) - self.typical_ns(stage, variant)
+
+    def quantile_ns(self, stage: str, variant: str, permille: int) -> int:
         """Return the duration that `permille` of recent runs kept; 0 where nothing is known."""
         ordered = self._sorted.get((stage, variant))
         if not ordered:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 
 from tectum.budget.latency import LatencyModel
 from tectum.budget.schedule import latest_begins, place
@@ -52,37 +53,40 @@ class Planner:
 
     # -- predictions
 
-    def encode_ns(self, port: Port, variant: int) -> int:
-        """Return the predicted duration of the input's encoder; 0 without one."""
-        if port.encoder is None or port.hops is not None:
-            return 0
-        return self._model.predict(port.encoder.name, port.encoder.variants[variant])
-
-    def head_ns(self, variant: int | None = None) -> int:
-        """Return the predicted duration of the head, in its present variant by default."""
-        index = self.level(self._head.name) if variant is None else variant
-        return self._model.predict(self._head.name, self._head.variants[index])
-
     def level(self, stage: str) -> int:
         """Return the index of the variant in which the stage runs at present."""
         return self._levels.get(stage, 0)
+
+    def encode_ns(self, port: Port, variant: int) -> int:
+        """Return what the input's encoder typically takes; 0 without one."""
+        if port.encoder is None or port.hops is not None:
+            return 0
+        return self._model.typical_ns(port.encoder.name, port.encoder.variants[variant])
+
+    def head_ns(self, variant: int) -> int:
+        """Return what the head typically takes."""
+        return self._model.typical_ns(self._head.name, self._head.variants[variant])
 
     def head_by_ns(self, opened: OpenSet) -> int:
         """Return how late the head may start for the answer to be in time."""
         if opened.deadline_ns >= NEVER_NS:
             return NEVER_NS
-        return opened.deadline_ns - self._plan.margin_ns - self.head_ns()
+        variant = self.level(self._head.name)
+        return self._limit_ns(opened) - self.head_ns(variant) - self._slack_ns([], variant)
 
     def force_at_ns(self, opened: OpenSet) -> list[int]:
         """Return, for each pending input, until when the set can wait for it."""
         if opened.deadline_ns >= NEVER_NS:
             return [NEVER_NS] * len(opened.pending)
-        costs = []
-        for index in opened.pending:
-            port = self._ports[index]
-            level = self.level(port.encoder.name) if port.encoder else 0
-            costs.append(self.encode_ns(port, level))
-        return latest_begins(self.head_by_ns(opened), costs, self._plan.lanes)
+        levels = self._preferred()
+        costs = [self.encode_ns(self._ports[i], levels.variants[i]) for i in opened.pending]
+        chain = [(self._ports[i], levels.variants[i]) for i in opened.pending]
+        head_by_ns = (
+            self._limit_ns(opened)
+            - self.head_ns(levels.head_variant)
+            - self._slack_ns(chain, levels.head_variant)
+        )
+        return latest_begins(head_by_ns, costs, self._plan.lanes)
 
     # -- choices
 
@@ -93,7 +97,7 @@ class Planner:
         the set will take. `fits` is False where nothing helps: the set is to be shed.
         """
         choice = self._preferred()
-        limit_ns = opened.deadline_ns - self._plan.margin_ns
+        limit_ns = self._limit_ns(opened)
         taken = list(free_at)
         end_ns = self._end_ns(now_ns, opened, choice, taken)
         for cheaper in self._cheaper(opened, choice):
@@ -101,17 +105,23 @@ class Planner:
                 break
             choice, taken = cheaper, list(free_at)
             end_ns = self._end_ns(now_ns, opened, choice, taken)
-        choice.fits = end_ns <= limit_ns
+        choice.fits = end_ns <= limit_ns or self._plan.late == "deliver"
         if choice.fits:
             free_at[:] = taken
         self._learn(opened, choice, limit_ns - end_ns)
         return choice
 
     def eager(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice:
-        """Return how to encode what a set that still waits has committed; leaves nothing out."""
+        """Return how to encode what a set that still waits has committed; leaves nothing out.
+
+        `fits` is False where even that would end too late: it may fit once the set is settled and
+        something can be given up.
+        """
         choice = self._preferred()
-        costs = [self.encode_ns(self._ports[i], choice.variants[i]) for i in self.unstarted(opened)]
-        place(free_at, now_ns, costs)
+        taken = list(free_at)
+        choice.fits = self._end_ns(now_ns, opened, choice, taken) <= self._limit_ns(opened)
+        if choice.fits:
+            free_at[:] = taken
         return choice
 
     def unstarted(self, opened: OpenSet) -> list[int]:
@@ -130,6 +140,9 @@ class Planner:
         variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
         return Choice(variants, self.level(self._head.name), [], [])
 
+    def _limit_ns(self, opened: OpenSet) -> int:
+        return opened.deadline_ns - self._plan.margin_ns
+
     def _end_ns(self, now_ns: int, opened: OpenSet, choice: Choice, free_at: list[int]) -> int:
         """Return when the set would be answered; takes the lanes it needs from `free_at`."""
         gone = (*choice.cached, *choice.left_out)
@@ -137,13 +150,22 @@ class Planner:
         for index, run in enumerate(opened.runs):
             if run is not None and not run.finished and index not in gone:
                 begin_ns = max(begin_ns, run.begun_ns + run.expected_ns)
-        costs = [
-            self.encode_ns(self._ports[index], choice.variants[index])
-            for index in self.unstarted(opened)
-            if index not in gone
-        ]
-        encoded_ns = max(begin_ns, place(free_at, now_ns, sorted(costs, reverse=True)))
-        return place(free_at, encoded_ns, [self.head_ns(choice.head_variant)])
+        todo = [index for index in self.unstarted(opened) if index not in gone]
+        chain = [(self._ports[index], choice.variants[index]) for index in todo]
+        costs = sorted([self.encode_ns(*link) for link in chain], reverse=True)
+        encoded_ns = max(begin_ns, place(free_at, now_ns, costs))
+        end_ns = place(free_at, encoded_ns, [self.head_ns(choice.head_variant)])
+        return end_ns + self._slack_ns(chain, choice.head_variant)
+
+    def _slack_ns(self, chain: list[tuple[Port, int]], head_variant: int) -> int:
+        """Return what to keep free for runs that take longer than typical."""
+        head = self._model.spread_ns(self._head.name, self._head.variants[head_variant])
+        squares = head * head
+        for port, variant in chain:
+            if port.encoder is not None and port.hops is None:
+                spread = self._model.spread_ns(port.encoder.name, port.encoder.variants[variant])
+                squares += spread * spread
+        return isqrt(squares)
 
     def _cheaper(self, opened: OpenSet, first: Choice) -> Iterator[Choice]:
         """Yield ever cheaper choices, each a small step from the one before."""
@@ -211,8 +233,8 @@ class Planner:
             self._levels[stage.name] = variant
         elif level > 0:
             names = stage.variants
-            now_ns = self._model.predict(stage.name, names[level])
-            better_ns = self._model.predict(stage.name, names[level - 1])
+            now_ns = self._model.typical_ns(stage.name, names[level])
+            better_ns = self._model.typical_ns(stage.name, names[level - 1])
             if (slack_ns - (better_ns - now_ns)) * 4 > self._plan.budget_ns:
                 self._levels[stage.name] = level - 1
 

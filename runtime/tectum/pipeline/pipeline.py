@@ -453,6 +453,8 @@ class Pipeline:
             return
         if opened.pending:
             choice = self._planner.eager(now_ns, opened, free_at)
+            if not choice.fits:
+                return
         else:
             choice = self._planner.choose(now_ns, opened, free_at)
             if not choice.fits:
@@ -597,7 +599,7 @@ class Pipeline:
                 self._drop_state(port)
             args = (Picked(port.plan.name, hop.refs, hop.begin, hop.length),)
             variant = port.encoder.variants[self._planner.level(port.encoder.name)]
-            expected_ns = self.model.predict(port.encoder.name, variant)
+            expected_ns = self.model.typical_ns(port.encoder.name, variant)
             state = port.hop_state.id if port.hop_state and port.encoder.stateful else -1
             run = self._runs.start(
                 now_ns,

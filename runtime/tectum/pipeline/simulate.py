@@ -79,7 +79,7 @@ class _Simulator:
         self.orders_to = orders_to
         self.result = Simulation()
         self.future: list[tuple[int, int, Event]] = []
-        self.cancelled: set[int] = set()
+        self.running: set[int] = set()
         self.order = 0
 
     def run(self, arrivals: Iterable[Event]) -> Simulation:
@@ -117,10 +117,10 @@ class _Simulator:
     def _feed_due(self, instant_ns: int) -> None:
         while self.future and self.future[0][0] <= instant_ns:
             _, _, event = heapq.heappop(self.future)
-            if isinstance(event, Finished) and event.run in self.cancelled:
-                if event.status != "cancelled":
+            if isinstance(event, Finished):
+                if event.run not in self.running:
                     continue
-                self.cancelled.discard(event.run)
+                self.running.discard(event.run)
             self._feed(event)
 
     def _feed(self, event: Event) -> None:
@@ -132,21 +132,18 @@ class _Simulator:
         if self.orders_to is not None:
             self.orders_to(order)
         if isinstance(order, Start):
+            self.running.add(order.run)
             took_ns = self.durations(order)
             status = "ok" if took_ns >= 0 else "failed"
             self._later(Finished(now_ns + abs(took_ns), order.run, status, abs(took_ns)))
         elif isinstance(order, Cancel):
-            self._end_early(now_ns, order.run)
+            self._later(Finished(now_ns, order.run, "cancelled", 0))
         elif isinstance(order, Emit):
             self._later(Delivered(now_ns + self.delivery_ns, order.row.trigger))
         elif isinstance(order, Close):
             self.result.rows.append(order.row)
         elif isinstance(order, Note):
             self.result.notes.append(order)
-
-    def _end_early(self, now_ns: int, run: int) -> None:
-        self.cancelled.add(run)
-        self._later(Finished(now_ns, run, "cancelled", 0))
 
     def _later(self, event: Event) -> None:
         self.order += 1
