@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tectum.fusion.projection import project
 
-__all__ = ["OBJECT_COLUMNS", "ObjectRules", "lead_object", "locate", "robust_distance"]
+__all__ = ["OBJECT_COLUMNS", "ObjectRules", "distinct", "lead_object", "locate", "robust_distance"]
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +40,10 @@ class ObjectRules:
     density: float = 0.5
     """A nearer group counts when it has this share of the points of the densest."""
     min_points: int = 4
+    covered: float = 0.6
+    """Share of a box that a better one covers when the two may be one thing."""
+    same_m: float = 1.5
+    """Largest difference of their distances, then."""
 
 
 def locate(
@@ -72,6 +76,31 @@ def robust_distance(distances: Floats, rules: ObjectRules) -> float:
     """Return the median of the nearest dense group of `distances`; NaN where there is none."""
     group = _nearest_group(distances, rules)
     return float(np.median(distances[group])) if len(group) >= rules.min_points else float("nan")
+
+
+def distinct(objects: NDArray[np.float32], rules: ObjectRules) -> NDArray[np.float32]:
+    """Return `objects`, best first, each thing once.
+
+    A box goes when a better one covers at least `covered` of it at the same distance (within
+    `same_m`): it is that thing again, whole or in part, perhaps under another label. Boxes at
+    different distances stay: one stands before the other.
+    """
+    left = objects[np.argsort(-objects[:, 4], kind="stable")]
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        together = np.abs(left[:, 6] - best[6]) <= rules.same_m
+        left = left[~(together & (_covered(left, best) >= rules.covered))]
+    return np.stack(kept) if kept else objects[:0]
+
+
+def _covered(boxes: NDArray[np.float32], by: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the share of each box that lies inside the box `by`."""
+    low, high = np.maximum(boxes[:, :2], by[:2]), np.minimum(boxes[:, 2:4], by[2:4])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    own = np.prod(boxes[:, 2:4] - boxes[:, :2], axis=1)
+    return np.asarray(shared / np.maximum(own, 1e-9), np.float32)
 
 
 def lead_object(

@@ -36,6 +36,15 @@ class Chain:
         )
         self._boxes = _check(encoders, self.outputs)
 
+    @property
+    def models(self) -> dict[str, str]:
+        """Return each model's name with the SHA-256 of its best variant's file."""
+        return {
+            model: digest
+            for encoder in (self._first, *self._later)
+            for model, digest in encoder.models.items()
+        }
+
     def warm_up(self, variant: str) -> None:
         """Run every member once."""
         for encoder in (self._first, *self._later):

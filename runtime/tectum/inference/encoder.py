@@ -62,6 +62,11 @@ class OnnxEncoder:
             if tensor.kind == "constant"
         }
 
+    @property
+    def models(self) -> dict[str, str]:
+        """Return the model's name with the SHA-256 of its best variant's file."""
+        return {self.manifest.model: self.sessions[self.variants[0]].sha256}
+
     def warm_up(self, variant: str) -> None:
         """Run once on an empty sample."""
         cut = plausible_cut(self._sensed, prepared=bool(self._before))
@@ -87,7 +92,7 @@ class OnnxEncoder:
         box: Box | None = None,
     ) -> StageOutput:
         """Encode a sample, or the part of it in `box` where the manifest has a step `around`."""
-        views = preprocess.apply(self._before, View(sample.array, box=box))
+        views = preprocess.apply(self._before, View(sample.array, size=sample.size, box=box))
         pieces, carried = [], dict(state or self._initial_state())
         for view in views:
             feeds = self._feeds(view, carried)

@@ -66,6 +66,11 @@ class OnnxHead:
             variant: Session(manifest, variant, device, options) for variant in self.variants
         }
 
+    @property
+    def models(self) -> dict[str, str]:
+        """Return the model's name with the SHA-256 of its best variant's file."""
+        return {self.manifest.model: self.sessions[self.variants[0]].sha256}
+
     def warm_up(self, variant: str) -> None:
         """Run once with every modality present."""
         self._fuse(variant, self._absent, NeverStopped())

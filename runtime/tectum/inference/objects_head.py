@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tectum.errors import ConfigError
-from tectum.fusion.objects import OBJECT_COLUMNS, ObjectRules, lead_object, locate
+from tectum.fusion.objects import OBJECT_COLUMNS, ObjectRules, distinct, lead_object, locate
 from tectum.fusion.projection import camera_from_points
 from tectum.inference.keys import Keys
 from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper
@@ -42,8 +42,8 @@ class ObjectsHead:
 
         Args:
             spec: optionally `labels` (the names to keep; default: all), `min_score` (0 to 1),
-                `lead` (names that can be the vehicle ahead), and `shrink`, `depth_m`, `density`,
-                `min_points` of `ObjectRules`.
+                `lead` (names that can be the vehicle ahead), and the fields of
+                `ObjectRules`.
             name: of the stage.
             inputs: what the encoder of each input of the graph gives.
             rig: the graph's rig.
@@ -89,7 +89,6 @@ class ObjectsHead:
         boxes = found.arrays[output].astype(np.float32, copy=False)
         boxes = boxes[np.isin(boxes[:, 5], self._kept) & (boxes[:, 4] >= self._min_score)]
         objects = self._located(boxes, cut, str(found.facts.get("frame_id", "")))
-        objects = objects[np.argsort(-objects[:, 4], kind="stable")]
         return StageOutput(_answer(objects, lead_object(objects, self._lead)), facts)
 
     def close(self) -> None:
@@ -101,7 +100,7 @@ class ObjectsHead:
         if isinstance(cut, Cut):
             points = cut.message.array()
             projection = camera_from_points(self._rig, image_frame, cut.message.header.frame_id)
-        return locate(boxes, points, projection, self._rules)
+        return distinct(locate(boxes, points, projection, self._rules), self._rules)
 
 
 def _answer(objects: NDArray[np.float32], lead: int | None) -> dict[str, AnyArray]:
@@ -145,4 +144,6 @@ def _rules(keys: Keys) -> ObjectRules:
         depth_m=keys.get("depth_m", float, rules.depth_m),
         density=keys.get("density", float, rules.density),
         min_points=keys.get("min_points", int, rules.min_points),
+        covered=keys.get("covered", float, rules.covered),
+        same_m=keys.get("same_m", float, rules.same_m),
     )

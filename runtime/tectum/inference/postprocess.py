@@ -114,11 +114,13 @@ def ultraface(
 
 
 def _to_source(shares: NDArray[Any], view: View) -> Floats:
-    """Bring boxes from shares of the model's input to pixels of the source image."""
+    """Bring boxes from shares of a view to pixels of the source image, cut at its edge."""
     height, width = _size(view.array)
     result = shares.astype(np.float32)
     result[:, [0, 2]] = view.left + shares[:, [0, 2]] * width * view.scale_x
     result[:, [1, 3]] = view.top + shares[:, [1, 3]] * height * view.scale_y
+    if view.size is not None:
+        np.clip(result[:, :4], 0, (*view.size, *view.size), out=result[:, :4])
     return result
 
 

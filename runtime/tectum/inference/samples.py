@@ -25,6 +25,8 @@ class SampleArray:
 
     array: AnyArray
     facts: dict[str, Value]
+    size: tuple[int, int] | None = None
+    """Width and height of an image, in pixels."""
 
 
 def sample_array(cut: Cut, tensor: InputTensor) -> SampleArray:
@@ -43,7 +45,8 @@ def sample_array(cut: Cut, tensor: InputTensor) -> SampleArray:
     facts: dict[str, Value] = {"frame_id": header.frame_id}
     if tensor.kind == "image":
         image = image_of(cut.message, tensor.encoding)
-        return SampleArray(image, {**facts, "size": (image.shape[1], image.shape[0])})
+        size = image.shape[1], image.shape[0]
+        return SampleArray(image, {**facts, "size": size}, size)
     if tensor.kind == "points":
         return SampleArray(_points(cut.message, tensor), facts)
     return SampleArray(cut.message.array(), facts)

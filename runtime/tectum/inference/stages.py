@@ -2,7 +2,7 @@
 
 A spec is plain data with one key: `model` (an encoder or a head, as its manifest says), `chain`
 (a detector and models that look at what it found), `late`, `objects`, or `python` (a user's own
-class). Building loads and checks everything; nothing is left to fail in the first run.
+class). Building loads and checks the files, the manifests and the wiring.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ class View:
     top: float = 0.0
     scale_x: float = 1.0
     scale_y: float = 1.0
+    size: tuple[int, int] | None = None
+    """Width and height of the source image."""
     box: tuple[float, float, float, float] | None = None
     """What a detector found and the model is about: x1 y1 x2 y2 in pixels of the source."""
 

@@ -1,0 +1,161 @@
+"""Pictures of results: what was fused, drawn for a person. Arrays in, one bgr8 image out.
+
+Nothing is shown or written here; a caller passes the image to a file, a window or a topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["draw_face", "draw_objects"]
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+BACKGROUND: Colour = (24, 22, 20)
+LEAD: Colour = (80, 220, 120)
+FAINT: Colour = (90, 90, 90)
+WHITE: Colour = (245, 245, 245)
+PALETTE: tuple[Colour, ...] = (
+    (80, 170, 255), (235, 170, 80), (110, 110, 245), (200, 120, 220), (190, 200, 90),
+)  # fmt: skip
+"""Colours of labels, bgr, taken in turn."""
+PIXELS_PER_M = 9.0
+AHEAD_M, ASIDE_M = 45.0, 14.0
+"""How far the view from above reaches forward, and to each side."""
+
+
+def draw_objects(
+    image: NDArray[Any],
+    points: NDArray[Any],
+    objects: NDArray[Any],
+    labels: Sequence[str] = (),
+    *,
+    lead: int | None = None,
+    title: str = "",
+) -> Image:
+    """Return the image with boxes and distances, and beside it the lidar seen from above.
+
+    Args:
+        image: bgr8 (H, W, 3).
+        points: (n, 3+), x forward, y left, z up, in metres.
+        objects: (m, 11), columns `tectum.fusion.objects.OBJECT_COLUMNS`.
+        labels: names of the label column's values.
+        lead: row of the object that is drawn as the one ahead.
+        title: one line along the top.
+    """
+    annotated = np.ascontiguousarray(image[..., :3], np.uint8).copy()
+    for row in range(len(objects) - 1, -1, -1):  # the surest on top
+        _box(annotated, objects[row], _name(objects[row], labels), _colour(objects, row, lead))
+    above = _from_above(points)
+    for row in range(len(objects) - 1, -1, -1):
+        _place(above, objects[row], _colour(objects, row, lead))
+    return _beside(annotated, above, title)
+
+
+def draw_face(
+    image: NDArray[Any],
+    faces: NDArray[Any],
+    speaking: float,
+    expression: NDArray[Any] | None = None,
+    labels: Sequence[str] = (),
+) -> Image:
+    """Return the image with the faces, and below it how sure "speaking" is and the expression.
+
+    Args:
+        image: bgr8 (H, W, 3).
+        faces: (n, 6): x1 y1 x2 y2 in pixels, score, label.
+        speaking: probability; NaN where it is not known.
+        expression: (k,) scores, or None.
+        labels: names of the expressions.
+    """
+    annotated = np.ascontiguousarray(image[..., :3], np.uint8).copy()
+    for face in faces:
+        _rectangle(annotated, face, LEAD if speaking >= 0.5 else FAINT)
+    bars = [("speaking", speaking)]
+    if expression is not None:
+        bars += [(name, float(score)) for name, score in zip(labels, expression, strict=True)]
+    panel = np.full((18 * len(bars) + 12, annotated.shape[1], 3), BACKGROUND, np.uint8)
+    for row, (name, share) in enumerate(bars):
+        _bar(panel, 10 + 18 * row, name, share, LEAD if row == 0 else PALETTE[0])
+    return np.concatenate([annotated, panel])
+
+
+def _name(item: NDArray[Any], labels: Sequence[str]) -> str:
+    label = int(item[5])
+    return labels[label] if label < len(labels) else str(label)
+
+
+def _colour(objects: NDArray[Any], row: int, lead: int | None) -> Colour:
+    return LEAD if row == lead else PALETTE[int(objects[row, 5]) % len(PALETTE)]
+
+
+def _box(image: Image, item: NDArray[Any], name: str, colour: Colour) -> None:
+    _rectangle(image, item, colour)
+    distance = f" {item[6]:.1f} m" if np.isfinite(item[6]) else " ?"
+    x, y = max(int(item[0]), 0), max(int(item[1]), 14)
+    (width, height), _ = cv2.getTextSize(name + distance, FONT, 0.42, 1)
+    cv2.rectangle(image, (x, y - height - 6), (x + width + 6, y), colour, cv2.FILLED)
+    cv2.putText(image, name + distance, (x + 3, y - 4), FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def _rectangle(image: Image, item: NDArray[Any], colour: Colour) -> None:
+    x1, y1, x2, y2 = (round(float(side)) for side in item[:4])
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
+
+
+def _from_above(points: NDArray[Any]) -> Image:
+    """Return the cloud from above, forward up, coloured by height."""
+    size = (round(AHEAD_M * PIXELS_PER_M), round(2 * ASIDE_M * PIXELS_PER_M))
+    canvas = np.full((*size, 3), BACKGROUND, np.uint8)
+    for distance in range(10, int(AHEAD_M) + 1, 10):
+        y = _pixel(distance, 0.0)[1]
+        cv2.line(canvas, (0, y), (size[1], y), (55, 52, 50), 1)
+        cv2.putText(canvas, f"{distance} m", (4, y - 4), FONT, 0.38, FAINT, 1, cv2.LINE_AA)
+    columns = (ASIDE_M - points[:, 1]) * PIXELS_PER_M
+    rows = (AHEAD_M - points[:, 0]) * PIXELS_PER_M
+    seen = (columns >= 0) & (columns < size[1]) & (rows >= 0) & (rows < size[0])
+    height = np.clip((points[seen, 2] + 2.0) / 3.5, 0, 1)
+    shades = cv2.applyColorMap((80 + 175 * height).astype(np.uint8), cv2.COLORMAP_BONE)
+    canvas[rows[seen].astype(int), columns[seen].astype(int)] = shades.reshape(-1, 3)
+    return canvas
+
+
+def _place(above: Image, item: NDArray[Any], colour: Colour) -> None:
+    if not np.isfinite(item[6]):
+        return
+    x, y = _pixel(float(item[7]), float(item[8]))
+    cv2.circle(above, (x, y), 6, colour, 2, cv2.LINE_AA)
+    cv2.putText(above, f"{item[6]:.1f}", (x + 9, y + 4), FONT, 0.38, colour, 1, cv2.LINE_AA)
+
+
+def _pixel(forward_m: float, left_m: float) -> tuple[int, int]:
+    return round((ASIDE_M - left_m) * PIXELS_PER_M), round((AHEAD_M - forward_m) * PIXELS_PER_M)
+
+
+def _beside(left: Image, right: Image, title: str) -> Image:
+    """Return two pictures side by side under a line of text, the shorter one centred."""
+    height = max(left.shape[0], right.shape[0])
+    canvas = np.full((height + 26, left.shape[1] + right.shape[1] + 6, 3), BACKGROUND, np.uint8)
+    for picture, x in ((left, 0), (right, left.shape[1] + 6)):
+        y = 26 + (height - picture.shape[0]) // 2
+        canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+    cv2.putText(canvas, title, (8, 18), FONT, 0.5, WHITE, 1, cv2.LINE_AA)
+    return canvas
+
+
+def _bar(panel: Image, y: int, name: str, share: float, colour: Colour) -> None:
+    left, right = 84, panel.shape[1] - 44
+    known = share if np.isfinite(share) else 0.0
+    cv2.putText(panel, name, (6, y + 8), FONT, 0.38, WHITE, 1, cv2.LINE_AA)
+    cv2.rectangle(panel, (left, y), (right, y + 9), (55, 52, 50), cv2.FILLED)
+    end = left + round(known * (right - left))
+    cv2.rectangle(panel, (left, y), (end, y + 9), colour, cv2.FILLED)
+    text = f"{share:.2f}" if np.isfinite(share) else "?"
+    cv2.putText(panel, text, (right + 6, y + 8), FONT, 0.38, WHITE, 1, cv2.LINE_AA)
