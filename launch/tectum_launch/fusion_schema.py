@@ -175,7 +175,7 @@ def _rule(value: Any) -> Any:
 class LateOutputConfig(NodeConfig):
     """One result of late fusion and what it is made of."""
 
-    rule: Literal["product", "mean", "vote"] | None = None
+    rule: Literal["product", "mean", "vote", "all"] | None = None
     """Default: the head's."""
     parts: Annotated[dict[str, str], Field(alias="from")]
     """Input -> its decision."""
@@ -184,8 +184,9 @@ class LateOutputConfig(NodeConfig):
 class LateConfig(NodeConfig):
     """Fusion of per-modality decisions by a rule."""
 
-    rule: Literal["product", "mean", "vote"]
-    """product: product of experts; mean: weighted mean; vote: majority."""
+    rule: Literal["product", "mean", "vote", "all"]
+    """product: product of experts; mean: weighted mean; vote: majority; all: that every one of
+    several different facts holds."""
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Input -> weight; default 1."""
     outputs: dict[Name, LateOutputConfig] = Field(default_factory=dict)
@@ -217,13 +218,17 @@ class ObjectsConfig(NodeConfig):
     lead: tuple[str, ...] = ()
     """What can be the vehicle ahead; default: road vehicles."""
     shrink: float | None = None
-    """The middle share of a box whose points count."""
+    """Share of a box that is left out on each side: road, sky, what stands beside it."""
     depth_m: float | None = None
-    """How deep an object may be, in metres."""
+    """How deep the group of points is that tells the distance, in metres."""
     density: float | None = None
-    """How dense its points must be, against the densest found."""
+    """A nearer group counts when it has this share of the points of the densest."""
     min_points: Annotated[int, Field(ge=1)] | None = None
     """Fewer points give no distance."""
+    covered: float | None = None
+    """A box that a surer one covers to this share, at the same distance, is the same thing."""
+    same_m: float | None = None
+    """What counts as the same distance then, in metres."""
 
 
 class HeadConfig(NodeConfig):
