@@ -40,7 +40,7 @@ class Hop:
 class Hops:
     """The queue before one `on: sample` encoder."""
 
-    __slots__ = ("_fresh", "_hop", "_next", "_waiting", "released", "skipped")
+    __slots__ = ("_fresh", "_hop", "_last", "_next", "_waiting", "released", "skipped")
 
     def __init__(self, hop: int) -> None:
         """Take `hop` audio samples per run, or one message per run for 0."""
@@ -48,13 +48,20 @@ class Hops:
         self._waiting: deque[Sample] = deque()
         self._next = -1
         self._fresh = True
+        self._last: SampleRef | None = None
         self.skipped = 0
-        """Messages that were skipped because the encoder could not keep up."""
+        """Messages that were passed over: the encoder could not keep up, or they were overtaken."""
         self.released: list[SampleRef] = []
         """Samples that no later hop needs; the owner empties this."""
 
     def add(self, sample: Sample) -> None:
-        """Take up a message, in order of arrival."""
+        """Take up a message, in order of arrival; one that was overtaken is passed over."""
+        last, self._last = self._last, sample.ref
+        if last and last.incarnation == sample.ref.incarnation and last.seq > sample.ref.seq:
+            self._last = last
+            self.skipped += 1
+            self.released.append(sample.ref)
+            return
         if self._waiting and not _follows(self._waiting[-1], sample):
             self._drop_partial()
         if not self._waiting:
@@ -73,6 +80,10 @@ class Hops:
         if last.first + last.count < self._next + self._hop:
             return None
         return self._take_audio(first)
+
+    def holds(self, ref: SampleRef) -> bool:
+        """Return whether this message still waits, or waits to be freed."""
+        return ref in self.released or any(sample.ref == ref for sample in self._waiting)
 
     def restart(self) -> None:
         """The last run failed: the next one starts from the initial state."""

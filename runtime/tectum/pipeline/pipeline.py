@@ -17,7 +17,7 @@ from tectum.budget.planner import Choice, Planner
 from tectum.errors import ContractError
 from tectum.ledger.digest import DecisionDigest
 from tectum.ledger.row import InputRow, Outcome, Row, Status
-from tectum.message import SampleRef
+from tectum.message import Sample, SampleRef
 from tectum.pipeline.accept import accepted, requirements
 from tectum.pipeline.events import (
     Arrived,
@@ -38,7 +38,7 @@ from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Leases, Run, Runs
 from tectum.sync.base import Pick, Refusal
 from tectum.sync.listening import Listening
-from tectum.sync.stream import NEVER_NS
+from tectum.sync.stream import NEVER_NS, REFUSED
 from tectum.sync.triggers import NO_TRIGGER, Due, next_rate, next_substitute
 
 __all__ = ["Pipeline"]
@@ -48,7 +48,6 @@ _SILENT_REASONS = {
     Listening.MUTE: "never_heard",
     Listening.ENDED: "ended",
 }
-_REFUSED = ("stamp_zero", "stamp_future", "duplicate")
 _ROWS_REMEMBERED = 512
 
 
@@ -143,17 +142,11 @@ class Pipeline:
     def _arrived(self, event: Arrived) -> None:
         now_ns, sample = event
         port = self._port(sample.ref.input)
-        port.notice_beaten(sample)
+        for t_ns in port.notice_beaten(sample):
+            self._note(port, "beaten", t_ns)
         oddity = port.raw.add(now_ns, sample)
-        if oddity:
-            self._note(port, oddity, sample.stamp_ns)
-            if oddity in _REFUSED:
-                self._orders.append(Free(sample.ref))
-                return
-            self._release(port.raw.dropped)
-            port.raw.dropped.clear()
-            if oddity == "clock_step" and port is self._trigger:
-                self._last_t_ns = -NEVER_NS
+        if oddity and self._is_refused(port, sample, oddity):
+            return
         if port.raw.state is not Listening.SPEAKING:
             self._hear(port, "heard")
         if port.hops is not None:
@@ -172,6 +165,20 @@ class Pipeline:
         elif self.plan.trigger_period_ns and not self._anchor_ns:
             self._anchor_ns = sample.stamp_ns - port.plan.offset_ns
             self._dirty = True
+
+    def _is_refused(self, port: Port, sample: Sample, oddity: str) -> bool:
+        """Note what is odd about a sample, and free what it makes useless."""
+        self._note(port, oddity, sample.stamp_ns)
+        if oddity in REFUSED:
+            if not (self._leases.pinned(sample.ref) or port.holds(sample)):
+                self._orders.append(Free(sample.ref))
+            return True
+        if port.hops is None:
+            self._release(port.raw.dropped)
+        port.raw.dropped.clear()
+        if oddity == "clock_step" and port is self._trigger:
+            self._last_t_ns = -NEVER_NS
+        return False
 
     def _promised(self, event: Promised) -> None:
         port = self._port(event.input)
@@ -199,6 +206,7 @@ class Pipeline:
         ok = event.status == "ok"
         if ok:
             self.model.observe(run.stage, run.variant, event.now_ns - run.begun_ns)
+            self._planner.ran(run.stage)
         self._runs.hold(run)
         self._runs.finish(event.now_ns, run, ok=ok, orders=self._orders)
         self._hop_finished(run)
@@ -321,7 +329,7 @@ class Pipeline:
             self._take(opened, port, item, best)
         else:
             self._refuse(opened, port, item, best)
-        port.remember(opened.t_ns, item)
+        port.remember(opened)
         if not accepted(self._wanted, opened.possible()):
             self._shed(opened, "not_accepted")
 
@@ -434,7 +442,7 @@ class Pipeline:
         for index in range(len(self._ports)):
             self._unuse(opened, index)
         if opened.head is not None and not opened.head.finished:
-            self._runs.cancel(opened.head, self._orders)
+            self._runs.cancel(self._now_ns, opened.head, self._orders)
 
     # -- computing
 
@@ -458,6 +466,7 @@ class Pipeline:
         else:
             choice = self._planner.choose(now_ns, opened, free_at)
             if not choice.fits:
+                self._planner.deny(opened)
                 self._blame(now_ns, opened)
                 self._shed(opened, "no_time")
                 return
@@ -474,6 +483,8 @@ class Pipeline:
             opened.miss(index, "left_out")
             self._unpin(opened, index)
             self._use_cached(opened, self._ports[index])
+        if choice.left_out:
+            self._planner.deny(opened)
         for index in choice.left_out:
             self._lose(opened, self._ports[index], "left_out")
 
@@ -629,7 +640,7 @@ class Pipeline:
                 self._runs.let_go(run, self._orders)
                 return
             port.hop_state = run
-            if port.stream.add(self._now_ns, port.hop.sample(), run.id) in _REFUSED:
+            if port.stream.add(self._now_ns, port.hop.sample(), run.id) in REFUSED:
                 return
             self._runs.hold(run)
             self._release(port.stream.dropped)
@@ -725,7 +736,7 @@ class Pipeline:
         opened.runs[index] = None
         self._runs.let_go(run, self._orders)
         if run.holders == 0 and not run.finished:
-            self._runs.cancel(run, self._orders)
+            self._runs.cancel(self._now_ns, run, self._orders)
 
     def _unpin(self, opened: OpenSet, index: int) -> None:
         pick = opened.picks[index]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from tectum.ledger.row import InputRow
+from tectum.ledger.row import Row
 from tectum.message import Sample
 from tectum.pipeline.hops import Hop, Hops
+from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.plan import InputPlan, StagePlan
 from tectum.pipeline.runs import Run
 from tectum.sync.base import Alignment
@@ -50,10 +51,10 @@ class Port:
         self.plan = plan
         self.encoder = encoder
         self.alignment: Alignment = build_alignment(plan.align)
-        self.raw = Stream(plan)
+        self.raw = Stream(plan, self.alignment.reach_ns())
         on_sample = encoder is not None and encoder.on == "sample"
         self.hops = Hops(encoder.hop) if on_sample and encoder is not None else None
-        self.stream = Stream(plan) if on_sample else self.raw
+        self.stream = Stream(plan, self.alignment.reach_ns()) if on_sample else self.raw
         self.hop: Hop | None = None
         self.hop_run: Run | None = None
         self.hop_state: Run | None = None
@@ -61,7 +62,7 @@ class Port:
         self.cached_at_ns = 0
         self.waiting = 0
         """How many open sets wait for this input's pick."""
-        self._commits: deque[tuple[int, int, InputRow]] = deque(maxlen=_COMMITS_REMEMBERED)
+        self._commits: deque[tuple[int, int, Row]] = deque(maxlen=_COMMITS_REMEMBERED)
         self._beatable_ns = 0
 
     @property
@@ -69,20 +70,36 @@ class Port:
         """Return whether something may still come that an open set should wait for."""
         return self.raw.expected or self.hop_run is not None
 
-    def remember(self, t_ns: int, row: InputRow) -> None:
+    def holds(self, sample: Sample) -> bool:
+        """Return whether this very message is kept for a trigger or a hop to come."""
+        return self.hops.holds(sample.ref) if self.hops is not None else self.raw.holds(sample)
+
+    def remember(self, opened: OpenSet) -> None:
         """Keep a commit, so that a better sample that comes later is noticed."""
         if not isinstance(self.alignment, Nearest):
             return
-        limit = self.alignment.after_ns + 1 if row.seq < 0 else abs(row.distance_ns)
-        self._commits.append((t_ns, limit, row))
-        self._beatable_ns = max(self._beatable_ns, t_ns + limit)
+        item = opened.row.inputs[self.index]
+        limit = self.alignment.reach_ns(), self.alignment.after_ns
+        limit_ns = max(limit) + 1 if item.seq < 0 else abs(item.distance_ns)
+        self._commits.append((opened.t_ns, limit_ns, opened.row))
+        self._beatable_ns = max(self._beatable_ns, opened.t_ns + limit_ns)
 
-    def notice_beaten(self, sample: Sample) -> None:
-        """Mark the commits that this sample would have bettered."""
+    def notice_beaten(self, sample: Sample) -> list[int]:
+        """Mark the commits that this sample would have bettered.
+
+        Returns the stamps of triggers whose row is closed: it can no longer say so itself.
+        """
         at_ns = self.stream.at_ns(sample)
-        if at_ns >= self._beatable_ns:
-            return
-        for t_ns, limit, row in self._commits:
-            if abs(at_ns - t_ns) < limit and not row.beaten:
-                row.beaten = True
-                self.raw.counts["beaten"] = self.raw.counts.get("beaten", 0) + 1
+        closed: list[int] = []
+        if at_ns >= self._beatable_ns or not isinstance(self.alignment, Nearest):
+            return closed
+        for index, (t_ns, limit_ns, row) in enumerate(self._commits):
+            if abs(at_ns - t_ns) >= limit_ns or not self.alignment.accepts(at_ns - t_ns):
+                continue
+            self._commits[index] = (t_ns, abs(at_ns - t_ns), row)
+            self.raw.counts["beaten"] = self.raw.counts.get("beaten", 0) + 1
+            if row.delivered_ns:
+                closed.append(t_ns)
+            else:
+                row.inputs[self.index].beaten = True
+        return closed

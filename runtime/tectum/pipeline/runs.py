@@ -15,6 +15,8 @@ __all__ = ["Leases", "Run", "Runs"]
 
 _OVERSTAY = 4
 """A run that takes this many times its prediction has its lane written off."""
+_CANCEL_TAKES_NS = 50_000_000
+"""So has one that was cancelled this long ago; most end at their next operator, within 2 ms."""
 
 
 @dataclass(slots=True)
@@ -32,7 +34,8 @@ class Run:
     holders: int = 0
     finished: bool = False
     ok: bool = False
-    cancelled: bool = False
+    cancelled_ns: int = 0
+    """When its early end was ordered; 0: it was not."""
     ended_ns: int = 0
 
 
@@ -45,6 +48,10 @@ class Leases:
         """Begin with nothing pinned."""
         self._pins: dict[SampleRef, int] = {}
         self._released: set[SampleRef] = set()
+
+    def pinned(self, ref: SampleRef) -> bool:
+        """Return whether `ref` is in use."""
+        return ref in self._pins
 
     def pin(self, refs: tuple[SampleRef, ...]) -> None:
         """Keep `refs` until `unpin`."""
@@ -123,10 +130,10 @@ class Runs:
         if run.holders == 0:
             self._forget(run, orders)
 
-    def cancel(self, run: Run, orders: list[Order]) -> None:
+    def cancel(self, now_ns: int, run: Run, orders: list[Order]) -> None:
         """Order an early end, once; nobody new may share the run."""
-        if not run.cancelled:
-            run.cancelled = True
+        if not run.cancelled_ns:
+            run.cancelled_ns = now_ns
             if self.by_key.get((run.stage, run.args)) is run:
                 del self.by_key[run.stage, run.args]
             orders.append(Cancel(run.id))
@@ -150,18 +157,19 @@ class Runs:
 
         A run that has overstayed has its lane written off until it returns.
         """
-        free_at = []
-        for run in self.lanes:
-            if run is None:
-                free_at.append(now_ns)
-            elif run.expected_ns and now_ns - run.begun_ns > _OVERSTAY * run.expected_ns:
-                free_at.append(never_ns)
-            else:
-                free_at.append(max(now_ns, run.begun_ns + run.expected_ns))
-        return free_at
+        return [now_ns if run is None else _free_at(now_ns, never_ns, run) for run in self.lanes]
 
     def _forget(self, run: Run, orders: list[Order]) -> None:
         del self.all[run.id]
         if self.by_key.get((run.stage, run.args)) is run:
             del self.by_key[run.stage, run.args]
         orders.append(Free(run.id))
+
+
+def _free_at(now_ns: int, never_ns: int, run: Run) -> int:
+    if run.cancelled_ns:
+        overstayed = now_ns - run.cancelled_ns > _CANCEL_TAKES_NS
+        return never_ns if overstayed else now_ns
+    if run.expected_ns and now_ns - run.begun_ns > _OVERSTAY * run.expected_ns:
+        return never_ns
+    return max(now_ns, run.begun_ns + run.expected_ns)

@@ -25,7 +25,7 @@ class Nearest:
     def best(self, stream: Stream, t_ns: int) -> Pick | Refusal:
         """Return the nearest sample within the tolerances, or the nearest one refused."""
         index = stream.nearest(t_ns)
-        if index >= 0 and self._accepts(stream.ats[index] - t_ns):
+        if index >= 0 and self.accepts(stream.ats[index] - t_ns):
             return pick_at(stream, index, t_ns, ambiguous=_ambiguous(stream, index, t_ns))
         other = self._other_side(stream, index, t_ns)
         if other >= 0:
@@ -36,7 +36,7 @@ class Nearest:
         """Return whether the next sample is expected no nearer than the best one."""
         index = stream.nearest(t_ns)
         distance = self.after_ns + 1
-        if index >= 0 and self._accepts(stream.ats[index] - t_ns):
+        if index >= 0 and self.accepts(stream.ats[index] - t_ns):
             distance = min(distance, abs(stream.ats[index] - t_ns))
         return stream.next_at_ns() - t_ns >= distance
 
@@ -44,7 +44,8 @@ class Nearest:
         """Return the tolerance before the trigger."""
         return self.before_ns
 
-    def _accepts(self, distance_ns: int) -> bool:
+    def accepts(self, distance_ns: int) -> bool:
+        """Return whether a sample so far after the trigger is within the tolerances."""
         return -self.before_ns <= distance_ns <= self.after_ns
 
     def _other_side(self, stream: Stream, index: int, t_ns: int) -> int:
@@ -53,7 +54,7 @@ class Nearest:
             return -1
         other = index - 1 if stream.ats[index] > t_ns else index + 1
         inside = stream.first_held <= other < len(stream.ats)
-        return other if inside and self._accepts(stream.ats[other] - t_ns) else -1
+        return other if inside and self.accepts(stream.ats[other] - t_ns) else -1
 
     def _refusal(self, stream: Stream, t_ns: int) -> Refusal:
         index = stream.candidate(t_ns)

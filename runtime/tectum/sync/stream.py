@@ -14,7 +14,10 @@ from tectum.pipeline.plan import InputPlan
 from tectum.sync.cadence import LEARN_FROM, UNKNOWN, Cadence, learn_cadence
 from tectum.sync.listening import TRANSITIONS, Listening
 
-__all__ = ["NEVER_NS", "Stream"]
+__all__ = ["NEVER_NS", "REFUSED", "Stream"]
+
+REFUSED = ("stamp_zero", "stamp_future", "duplicate")
+"""Oddities of a sample that is not taken up."""
 
 NEVER_NS = 1 << 62
 """Later than any stamp: the bound of an input from which nothing is expected."""
@@ -25,6 +28,9 @@ _LEAST_SILENCE_NS = 100_000_000
 _FIRST_SOUND_NS = 1_000_000_000
 _FUTURE_NS = 1_000_000_000
 """A stamp this far ahead of its arrival is a broken clock, not a fast network."""
+_STEP_PERIODS = 4
+_LEAST_STEP_NS = 50_000_000
+_UNKNOWN_STEP_NS = 500_000_000
 
 
 class Stream:
@@ -32,8 +38,12 @@ class Stream:
 
     __slots__ = (
         "_cadence",
+        "_former_life",
         "_held_bytes",
+        "_history_ns",
         "_learned_at",
+        "_life",
+        "_newest_seq",
         "arrivals",
         "ats",
         "counts",
@@ -48,9 +58,10 @@ class Stream:
         "state",
     )
 
-    def __init__(self, plan: InputPlan) -> None:
-        """Begin empty and unheard."""
+    def __init__(self, plan: InputPlan, reach_ns: int = 0) -> None:
+        """Begin empty and unheard; `reach_ns` is how far back its alignment looks."""
         self.plan = plan
+        self._history_ns = plan.history_ns + reach_ns
         self.ats: list[int] = []
         self.ends: list[int] = []
         self.arrivals: list[int] = []
@@ -64,7 +75,8 @@ class Stream:
         self.state = Listening.UNHEARD
         self.counts: dict[str, int] = {"received": 0, "used": 0}
         self.dropped: list[SampleRef | int] = []
-        """What a step of the source's clock let go of; the owner frees it and empties this."""
+        """What `add` let go of; the owner frees it and empties this."""
+        self._life = self._former_life = self._newest_seq = -1
         self._cadence = UNKNOWN
         self._learned_at = 0
         self._held_bytes = 0
@@ -72,24 +84,26 @@ class Stream:
     # -- facts in
 
     def add(self, now_ns: int, sample: Sample, run: int = -1) -> str:
-        """Take up a sample; return what is odd about its stamp, or an empty string.
+        """Take up a sample; return what is odd about it, or an empty string.
 
-        `stamp_zero` and `stamp_future` are refused, `duplicate` too; `stamp_disorder` is sorted
-        in; `clock_step` (back by more than the history) starts the buffer anew with this sample.
+        `stamp_zero`, `stamp_future` and `duplicate` are refused; `stamp_disorder` is sorted in.
+        `restarted`: the source lives anew, on the same clock. `clock_step`: its clock went back;
+        the buffer begins anew with this sample.
         """
         at_ns = self.at_ns(sample)
         oddity = self._oddity(now_ns, at_ns, sample)
         self.counts["received"] += 1
         if oddity:
             self.counts[oddity] = self.counts.get(oddity, 0) + 1
-            if oddity in ("stamp_zero", "stamp_future", "duplicate"):
+            if oddity in REFUSED:
                 return oddity
-        if oddity == "clock_step":
-            self._forget()
+            if oddity == "clock_step":
+                self._forget()
         self.heard_ns = now_ns
-        self._held_bytes += sample.nbytes
+        self._recognise(sample.ref)
         ats = self.ats
         if not ats or at_ns > ats[-1]:
+            self._held_bytes += sample.nbytes
             ats.append(at_ns)
             self.ends.append(sample.stamp_ns - self.plan.offset_ns + sample.span_ns)
             self.arrivals.append(now_ns)
@@ -127,7 +141,7 @@ class Stream:
         for column in (self.ats, self.ends, self.arrivals, self.samples, self.runs):
             column.clear()
         self.first_held = self._learned_at = self._held_bytes = 0
-        self._cadence, self.promised_ns = UNKNOWN, -NEVER_NS
+        self._cadence, self.promised_ns, self._newest_seq = UNKNOWN, -NEVER_NS, -1
 
     # -- what is known
 
@@ -199,6 +213,11 @@ class Stream:
             return after
         return after - 1
 
+    def holds(self, sample: Sample) -> bool:
+        """Return whether this very message is held."""
+        index = bisect_left(self.ats, self.at_ns(sample), self.first_held)
+        return index < len(self.ats) and self.samples[index].ref == sample.ref
+
     # -- letting go
 
     def release_before(self, horizon_ns: int) -> list[SampleRef | int]:
@@ -214,7 +233,7 @@ class Stream:
         if self.first_held >= len(self.ats):
             return False
         held_ns = self.ats[-1] - self.ats[self.first_held]
-        return held_ns > self.plan.history_ns or self._held_bytes > self.plan.history_bytes
+        return held_ns > self._history_ns or self._held_bytes > self.plan.history_bytes
 
     def release_oldest(self) -> list[SampleRef | int]:
         """Let go of the oldest held sample because the buffer is full; counted as evicted."""
@@ -246,14 +265,37 @@ class Stream:
             return "stamp_zero"
         if at_ns > now_ns + _FUTURE_NS:
             return "stamp_future"
+        reborn = sample.ref.incarnation not in (self._life, self._former_life)
         if not self.ats or at_ns > self.ats[-1]:
-            return ""
-        if at_ns < self.ats[-1] - self.plan.history_ns:
+            return "restarted" if reborn and self._life >= 0 else ""
+        if reborn or self._stepped_back(at_ns, sample.ref):
             return "clock_step"
         index = bisect_left(self.ats, at_ns)
         return "duplicate" if self.ats[index] == at_ns else "stamp_disorder"
 
+    def _stepped_back(self, at_ns: int, ref: SampleRef) -> bool:
+        """Return whether the source's clock was set back: later in sequence, far earlier in stamp.
+
+        A message that was overtaken on its way has the earlier sequence number.
+        """
+        back_ns = self.ats[-1] - at_ns
+        if back_ns > self._history_ns:
+            return True
+        if ref.incarnation != self._life or ref.seq <= self._newest_seq:
+            return False
+        period_ns = self.period_ns()
+        least_ns = max(_STEP_PERIODS * period_ns, _LEAST_STEP_NS) if period_ns else _UNKNOWN_STEP_NS
+        return back_ns > least_ns
+
+    def _recognise(self, ref: SampleRef) -> None:
+        """Keep which life of the source this is, and how far it has counted."""
+        if ref.incarnation == self._life:
+            self._newest_seq = max(self._newest_seq, ref.seq)
+        elif ref.incarnation != self._former_life:
+            self._life, self._former_life, self._newest_seq = ref.incarnation, self._life, ref.seq
+
     def _insert(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:
+        """Sort a sample in; one that belongs among the released is let go of at once."""
         index = bisect_left(self.ats, at_ns)
         self.ats.insert(index, at_ns)
         self.ends.insert(index, sample.stamp_ns - self.plan.offset_ns + sample.span_ns)
@@ -262,3 +304,6 @@ class Stream:
         self.runs.insert(index, run)
         if index < self.first_held:
             self.first_held += 1
+            self.dropped.append(run if run >= 0 else sample.ref)
+        else:
+            self._held_bytes += sample.nbytes
