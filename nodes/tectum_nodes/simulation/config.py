@@ -13,9 +13,9 @@ Weather = Literal["day", "dusk", "fog", "rain"]
 WEATHERS: tuple[Weather, ...] = get_args(Weather)
 
 FAULT_KINDS = {
-    "camera": ("blackout", "blur"),
-    "lidar": ("dropout", "sector"),
-    "microphone": ("mute", "hum"),
+    "camera": ("blackout", "blur", "silent"),
+    "lidar": ("dropout", "sector", "silent"),
+    "microphone": ("mute", "hum", "silent"),
 }
 
 
@@ -26,7 +26,8 @@ class Fault:
     sensor: str
     """`camera`, `lidar` or `microphone`."""
     kind: str
-    """camera: `blackout`, `blur`; lidar: `dropout`, `sector`; microphone: `mute`, `hum`."""
+    """camera: `blackout`, `blur`; lidar: `dropout`, `sector`; microphone: `mute`, `hum`.
+    `silent` of any sensor: its node publishes nothing."""
     at_s: float
     """Begin, in seconds of the drive."""
     for_s: float

@@ -70,6 +70,21 @@ class LidarModel:
         return _transform(np.eye(3), 0.0, self.z_m)
 
 
+def camera_rig(model: CameraModel) -> dict[str, dict[str, object]]:
+    """The camera's part of a rig document: intrinsics, and its pose in `ego`."""
+    intrinsics = {"width": model.width, "height": model.height, "matrix": model.matrix().tolist()}
+    return {
+        "frames": {"camera": {"parent": "ego", "matrix": model.ego_from_camera().tolist()}},
+        "cameras": {"camera": {"frame": "camera", **intrinsics, "distortion": []}},
+    }
+
+
+def lidar_rig(model: LidarModel) -> dict[str, dict[str, object]]:
+    """The lidar's part of a rig document: its pose in `ego`."""
+    pose = {"parent": "ego", "matrix": model.ego_from_lidar().tolist()}
+    return {"frames": {"lidar": pose}}
+
+
 def _transform(axes: Floats, x_m: float, z_m: float) -> Floats:
     matrix = np.eye(4)
     matrix[:3, :3] = axes
