@@ -1,8 +1,9 @@
 """The latency model: how long a stage takes, predicted from how long it took.
 
 Recent quantiles per stage and variant. A run's time counts from the order to its completion, so
-queueing in the lane and the wake-up of the loop are in it. Seeded by warm-up (`Measured`). A rare
-hang does not move the quantile; a lasting slow-down does, within a few runs.
+queueing in the lane and the wake-up of the loop are in it. Seeded by warm-up (`Measured`). One
+hang moves nothing; three runs in a row that are all much slower, or all much faster, than typical
+are a new regime: what was known before is forgotten.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ __all__ = ["LatencyModel"]
 
 _REMEMBERED = 32
 _USUAL = 900
+_NEW_REGIME = 3
+"""This many runs in a row are no accident."""
 
 
 class LatencyModel:
@@ -31,10 +34,20 @@ class LatencyModel:
         key = (stage, variant)
         recent = self._recent.setdefault(key, deque())
         ordered = self._sorted.setdefault(key, [])
+        if len(recent) >= _NEW_REGIME and self._changed(key, recent, took_ns):
+            while len(recent) >= _NEW_REGIME:
+                del ordered[bisect_left(ordered, recent.popleft())]
         recent.append(took_ns)
         insort(ordered, took_ns)
         if len(recent) > _REMEMBERED:
             del ordered[bisect_left(ordered, recent.popleft())]
+
+    def doubt(self, stage: str, variant: str) -> None:
+        """Keep only the shortest time known: it was long not tried whether the rest still holds."""
+        key = (stage, variant)
+        shortest = self._sorted.get(key, [])[:1]
+        self._sorted[key] = list(shortest)
+        self._recent[key] = deque(shortest)
 
     def typical_ns(self, stage: str, variant: str) -> int:
         """Return the median of recent runs; 0 where nothing is known."""
@@ -53,4 +66,10 @@ class LatencyModel:
         ordered = self._sorted.get((stage, variant))
         if not ordered:
             return 0
-        return ordered[min(len(ordered) - 1, len(ordered) * permille // 1000)]
+        return ordered[(len(ordered) - 1) * permille // 1000]
+
+    def _changed(self, key: tuple[str, str], recent: deque[int], took_ns: int) -> bool:
+        """Return whether this run and the ones just before are all far from typical, alike."""
+        typical = self.typical_ns(*key)
+        newest = (took_ns, recent[-1], recent[-2])
+        return min(newest) > typical * 3 // 2 or max(newest) < typical * 2 // 3

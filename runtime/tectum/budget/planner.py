@@ -22,6 +22,8 @@ from tectum.sync.stream import NEVER_NS
 
 __all__ = ["Choice", "Planner"]
 
+_PATIENCE = 3
+
 
 @dataclass(slots=True)
 class Choice:
@@ -37,7 +39,7 @@ class Choice:
 class Planner:
     """Chooses variants and order; see the module for its rules."""
 
-    __slots__ = ("_head", "_levels", "_model", "_plan", "_ports", "_wanted")
+    __slots__ = ("_denied", "_head", "_levels", "_model", "_plan", "_ports", "_wanted")
 
     def __init__(
         self, plan: Plan, ports: list[Port], model: LatencyModel, wanted: tuple[Requirement, ...]
@@ -48,6 +50,8 @@ class Planner:
         self._model = model
         self._wanted = wanted
         self._head = plan.stage(plan.head)
+        self._denied: dict[str, int] = {}
+        """Stage -> sets in a row that were given up before it could run."""
         self._levels: dict[str, int] = {}
         """Stage -> the variant index it is degraded to; absent: the best."""
 
@@ -123,6 +127,25 @@ class Planner:
         if choice.fits:
             free_at[:] = taken
         return choice
+
+    def deny(self, opened: OpenSet) -> None:
+        """A set is given up because of what the model says of these stages.
+
+        A stage that was kept from running for several sets in a row may have become fast again
+        without anybody noticing: the model's word is doubted, and the next set tries.
+        """
+        stages = [self._ports[index].encoder for index in self.unstarted(opened)]
+        for stage in (*stages, self._head):
+            assert stage is not None
+            self._denied[stage.name] = self._denied.get(stage.name, 0) + 1
+            if self._denied[stage.name] >= _PATIENCE:
+                self._denied[stage.name] = 0
+                for variant in stage.variants:
+                    self._model.doubt(stage.name, variant)
+
+    def ran(self, stage: str) -> None:
+        """A run of `stage` has ended: what the model says of it is fresh."""
+        self._denied[stage] = 0
 
     def unstarted(self, opened: OpenSet) -> list[int]:
         """Return the inputs whose committed sample still has to be encoded."""
