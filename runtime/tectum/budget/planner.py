@@ -164,6 +164,8 @@ class Planner:
         return Choice(variants, self.level(self._head.name), [], [])
 
     def _limit_ns(self, opened: OpenSet) -> int:
+        if opened.deadline_ns >= NEVER_NS:
+            return 2 * NEVER_NS  # even a lane that was written off fits no deadline at all
         return opened.deadline_ns - self._plan.margin_ns
 
     def _end_ns(self, now_ns: int, opened: OpenSet, choice: Choice, free_at: list[int]) -> int:

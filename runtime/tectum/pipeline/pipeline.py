@@ -19,6 +19,7 @@ from tectum.ledger.digest import DecisionDigest
 from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.accept import accepted, requirements
+from tectum.pipeline.ahead import Ahead
 from tectum.pipeline.events import (
     Arrived,
     Delivered,
@@ -78,6 +79,7 @@ class Pipeline:
         self._now_ns = self._started_ns = 0
         self._next_trigger = 0
         self._last_t_ns = -NEVER_NS
+        self._ahead = Ahead(self._trigger.raw if self._trigger else None)
         self._anchor_ns = 0
         self._substituting = False
         self._stopped = False
@@ -156,7 +158,7 @@ class Pipeline:
         else:
             while port.raw.overfull():
                 self._release(port.raw.release_oldest())
-        if port.waiting:
+        if port.waiting or port.ahead:
             self._dirty = True
         if port is self._trigger:
             at_ns = port.raw.at_ns(sample)
@@ -184,6 +186,9 @@ class Pipeline:
         port = self._port(event.input)
         port.raw.promise(event.stamp_ns)
         port.raw.heard_ns = event.now_ns
+        if event.begun and port is self._trigger:
+            self._ahead.announce(event.stamp_ns)
+            self._dirty = True
         self._dirty = self._dirty or port.waiting > 0
 
     def _ended(self, event: Ended) -> None:
@@ -246,6 +251,7 @@ class Pipeline:
                 self._commit(now_ns, opened)
                 self._give_up(now_ns, opened)
         self._compute(now_ns)
+        self._encode_ahead(now_ns)
         self._emit(now_ns)
         self._wake_ns = self._next_wakeup(now_ns)
 
@@ -351,7 +357,11 @@ class Pipeline:
         """Return the run that already encodes these samples, for this set to share."""
         if port.encoder is None:
             return None
-        return self._runs.by_key.get((port.encoder.name, (_picked(port, pick),)))
+        run = self._runs.by_key.get((port.encoder.name, (_picked(port, pick),)))
+        if run is not None and self._ahead.runs.get(port.index) is run:
+            del self._ahead.runs[port.index]
+            self._let_go_ahead(port, run, "ahead_used")
+        return run
 
     def _refuse(self, opened: OpenSet, port: Port, item: InputRow, refusal: Refusal) -> None:
         reason = _SILENT_REASONS.get(port.raw.state) or refusal.reason
@@ -372,6 +382,8 @@ class Pipeline:
         item = opened.row.inputs[port.index]
         item.variant = run.variant
         item.encode_begin_ns, item.encode_end_ns = run.begun_ns, run.ended_ns
+        if port.encoder is not None and run.variant != port.encoder.variants[0]:
+            opened.flag("degraded")
 
     def _use_cached(self, opened: OpenSet, port: Port) -> None:
         """Let the embedding of an earlier sample stand in; the reason why stays."""
@@ -388,11 +400,16 @@ class Pipeline:
         """Shed what is overdue; leave out encoders for which the head can wait no longer."""
         if opened.resolved or opened.deadline_ns >= NEVER_NS:
             return
-        if now_ns > opened.deadline_ns and self.plan.late == "shed":
+        if now_ns > self._patience_ns(opened):
             self._blame(now_ns, opened)
             self._shed(opened, "overrun" if opened.head else "no_time")
         elif self._head_is_due(now_ns, opened):
             self._leave_out_unfinished(opened)
+
+    def _patience_ns(self, opened: OpenSet) -> int:
+        """Return until when an answer is of use: a late one, where wanted, for one more budget."""
+        more_ns = self.plan.budget_ns if self.plan.late == "deliver" else 0
+        return opened.deadline_ns + more_ns
 
     def _head_is_due(self, now_ns: int, opened: OpenSet) -> bool:
         waits = not opened.pending and opened.head is None
@@ -508,8 +525,6 @@ class Pipeline:
                 self._orders,
             )
             self._share(port, run)
-            if level:
-                opened.flag("degraded")
 
     def _share(self, port: Port, run: Run) -> None:
         """Let every open set that picked these samples use the run."""
@@ -575,17 +590,12 @@ class Pipeline:
         if not ok:
             self._shed(opened, "head_failed")
             return
-        if run.ended_ns > opened.deadline_ns:
-            if self.plan.late == "shed":
-                self._blame(run.ended_ns, opened)
-                self._shed(opened, "overrun")
-                return
-            opened.flag("late")
+        if run.ended_ns > self._patience_ns(opened):
+            self._blame(run.ended_ns, opened)
+            self._shed(opened, "overrun")
+            return
         opened.settle_outcome()
         opened.answer, opened.resolved = run.id, True
-        for port, item in zip(self._ports, opened.row.inputs, strict=True):
-            if item.status is not Status.MISSING:
-                port.raw.counts["used"] += 1
 
     def _cache(self, port: Port, item: InputRow, run: Run) -> None:
         """Keep the newest embedding of an input that may stand in for later ones."""
@@ -597,6 +607,57 @@ class Pipeline:
             self._runs.let_go(port.cached, self._orders)
         self._runs.hold(run)
         port.cached, port.cached_at_ns = run, item.stamp_ns
+
+    # -- encoding before the trigger is there
+
+    def _encode_ahead(self, now_ns: int) -> None:
+        """Encode, on idle lanes, what will belong to the next trigger whenever it comes."""
+        if self.plan.eager == "off" or self._trigger is None or self._stopped:
+            return
+        interval = self._ahead.interval(self._last_t_ns)
+        for port in self._ports:
+            port.ahead = False
+            if port is self._trigger or port.encoder is None or port.hops is not None:
+                continue
+            if interval is None or port.index in self._ahead.runs:
+                continue
+            port.ahead = not self._start_ahead(now_ns, port, *interval)
+
+    def _start_ahead(self, now_ns: int, port: Port, lo_ns: int, hi_ns: int) -> bool:
+        """Start encoding ahead for one input; return whether there is nothing left to do."""
+        lanes = self._runs.free_lanes()
+        guess = self.plan.eager == "guess"
+        if not lanes or not (guess or final_over(port.alignment, port.stream, lo_ns, hi_ns)):
+            return False
+        pick = port.alignment.best(port.stream, (lo_ns + hi_ns) // 2)
+        if not isinstance(pick, Pick) or self._known_run(port, pick) is not None:
+            return False
+        assert port.encoder is not None
+        level = self._planner.level(port.encoder.name)
+        run = self._runs.start(
+            now_ns,
+            lanes[0],
+            port.encoder.name,
+            port.encoder.variants[level],
+            (_picked(port, pick),),
+            self._planner.encode_ns(port, level),
+            self._orders,
+        )
+        self._runs.hold(run)
+        self._ahead.runs[port.index] = run
+        return True
+
+    def _drop_ahead(self) -> None:
+        """Let go of what was encoded for a trigger that has passed and did not want it."""
+        for index, run in list(self._ahead.runs.items()):
+            del self._ahead.runs[index]
+            self._let_go_ahead(self._ports[index], run, "ahead_wasted")
+
+    def _let_go_ahead(self, port: Port, run: Run, fate: str) -> None:
+        port.raw.counts[fate] = port.raw.counts.get(fate, 0) + 1
+        if fate == "ahead_wasted" and run.holders == 1 and not run.finished:
+            self._runs.cancel(self._now_ns, run, self._orders)
+        self._ahead_let_go.append(run)
 
     # -- encoders that run on every sample
 
@@ -659,16 +720,29 @@ class Pipeline:
         emitted = False
         while self._open and self._open[0].resolved:
             opened = self._open.popleft()
+            self._look_at_the_clock(now_ns, opened)
             opened.row.emitted_ns = now_ns
             self.digest.add(opened.row)
             self._delivering[opened.row.trigger] = opened
             self._orders.append(Emit(opened.row, opened.answer))
-            for index in range(len(self._ports)):
-                self._unuse(opened, index)
-                self._unpin(opened, index)
+            for port in self._ports:
+                if opened.answer is not None and port.plan.name in opened.present():
+                    port.raw.counts["used"] += 1
+                self._unuse(opened, port.index)
+                self._unpin(opened, port.index)
             emitted = True
         if emitted:
             self._let_go_of_the_past()
+
+    def _look_at_the_clock(self, now_ns: int, opened: OpenSet) -> None:
+        """An answer may have been held up by the set before it: flag or shed what is late now."""
+        if opened.answer is None or now_ns <= opened.deadline_ns:
+            return
+        if now_ns <= self._patience_ns(opened):
+            opened.flag("late")
+            return
+        opened.answer = None
+        opened.row.outcome, opened.row.reason = Outcome.SHED, "overrun"
 
     def _let_go_of_the_past(self) -> None:
         """Free the samples that no open or later trigger can pick."""
@@ -687,7 +761,7 @@ class Pipeline:
 
     def _wake_for(self, now_ns: int, opened: OpenSet) -> int:
         """Return when time alone changes something for this set."""
-        instants = [opened.deadline_ns + 1, *self._planner.force_at_ns(opened)]
+        instants = [self._patience_ns(opened) + 1, *self._planner.force_at_ns(opened)]
         if opened.head is None:
             instants.append(self._planner.head_by_ns(opened))
         return min((instant for instant in instants if instant > now_ns), default=NEVER_NS)
