@@ -38,7 +38,9 @@ def wire(document: Document, drafts: Iterable[Draft], broken: Iterable[str] = ()
     wiring = Wiring()
     for draft in drafts:
         _publish(document, wiring, draft)
-    matcher = _Matcher(document, wiring, tuple(f"{name}/" for name in broken))
+    broken = tuple(broken)
+    names = (*(draft.name for draft in drafts), *broken)
+    matcher = _Matcher(document, wiring, tuple(f"{name}/" for name in broken), names)
     for draft in drafts:
         heard = [topic for want in draft.wants for topic in matcher.topics(draft.name, *want)]
         wiring.hears[draft.name] = tuple(dict.fromkeys(heard))
@@ -67,15 +69,19 @@ class _Matcher:
     wiring: Wiring
     unknown: tuple[str, ...]
     """Beginnings of topics about which nothing is known."""
+    names: tuple[str, ...]
+    """Of all nodes."""
 
     def topics(self, node: str, pattern: str, path: KeyPath) -> list[str]:
         """Return the topics that `pattern` means for `node`, in the order of the graph."""
         known = self.wiring.topics
         if "*" not in pattern:
-            if pattern not in known and not pattern.startswith(self.unknown):
+            if pattern in known or self._is_housekeeping(pattern):
+                return [pattern]
+            if not pattern.startswith(self.unknown):
                 message = f"no node publishes {pattern!r}{allowed_names(pattern, known)}"
                 self.document.report(path, message, value=pattern)
-            return [pattern] if pattern in known else []
+            return []
         others = [topic.name for topic in known.values() if topic.node != node]
         found = [name for name in others if fnmatchcase(name, pattern)]
         if not found and not self.unknown:
@@ -83,11 +89,20 @@ class _Matcher:
             self.document.report(path, message, value=pattern, level="warning")
         return found
 
+    def _is_housekeeping(self, topic: str) -> bool:
+        """Return whether every node has this topic: `camera/@health`, `camera/@statement`."""
+        node, _, output = topic.partition("/")
+        return output.startswith("@") and node in self.names
+
 
 def _refuse_circles(document: Document, wiring: Wiring, drafts: tuple[Draft, ...]) -> None:
     """Report each circle of nodes once, at the first of its nodes in the file."""
     sources = {
-        draft.name: [wiring.topics[topic].node for topic in wiring.hears[draft.name]]
+        draft.name: [
+            wiring.topics[topic].node
+            for topic in wiring.hears[draft.name]
+            if topic in wiring.topics
+        ]
         for draft in drafts
     }
     done: set[str] = set()

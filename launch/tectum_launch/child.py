@@ -1,0 +1,127 @@
+"""One process of a graph: started, heard, asked, signalled, reaped. It decides nothing.
+
+The process leads a group of its own, so that what it starts ends with it; it inherits one socket,
+by which it reports and is ordered, and whose end tells it that the launcher is gone. Start it from
+the main thread: on Linux a process dies with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from tectum.node.control import Lines, Order, Report, order_line, parse_report
+
+__all__ = ["Child", "cause_of"]
+
+
+def cause_of(code: int, last_words: str) -> str:
+    """Return how a process ended, for a person."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    said = f": {last_words}" if last_words else ""
+    return f"exit code {code}{said}"
+
+
+class Child:
+    """The process of one node."""
+
+    def __init__(self, node: str, run: Path, environment: Mapping[str, str]) -> None:
+        """Start it."""
+        self.node = node
+        self.last_words = ""
+        """The last line that it wrote to stderr."""
+        self.control, theirs = socket.socketpair()
+        self.control.setblocking(False)
+        self._reports = Lines()
+        command = [sys.executable, "-m", "tectum.node", "--run", str(run), "--node", node]
+        command += ["--control-fd", str(theirs.fileno()), "--launcher", str(os.getpid())]
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                process_group=0,
+                env=dict(environment),
+            )
+        self._text: dict[int, Lines] = {}
+        self._streams: list[IO[bytes]] = []
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None, "both streams are pipes"
+            os.set_blocking(stream.fileno(), False)
+            self._text[stream.fileno()] = Lines()
+            self._streams.append(stream)
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
+    @property
+    def streams(self) -> tuple[int, ...]:
+        """Return the descriptors of its stdout and stderr."""
+        return tuple(self._text)
+
+    def exit_code(self) -> int | None:
+        """Return its exit code (negative: the signal), or None while it lives."""
+        return self._process.poll()
+
+    def reports(self) -> list[Report] | None:
+        """Return what it has reported since the last call; None once its end is closed."""
+        try:
+            data = self.control.recv(65536)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        return [report for line in self._reports.feed(data) if (report := parse_report(line))]
+
+    def lines(self, stream: int) -> list[str] | None:
+        """Return the lines that it has written to `stream` since; None once that is closed."""
+        try:
+            data = os.read(stream, 65536)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        lines = [line.decode(errors="replace").rstrip() for line in self._text[stream].feed(data)]
+        if stream == self.streams[1]:
+            self.last_words = next((line for line in reversed(lines) if line), self.last_words)
+        return lines
+
+    def order(self, order: Order) -> None:
+        """Send an order; a process that no longer hears is dealt with by signals."""
+        with contextlib.suppress(OSError):
+            self.control.send(order_line(order))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to all that it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def remaining_lines(self) -> Iterator[tuple[int, str]]:
+        """Yield what is left in the pipes of a process that has ended."""
+        for stream in self.streams:
+            while lines := self.lines(stream):
+                yield from ((stream, line) for line in lines)
+
+    def close(self) -> None:
+        """Reap it, and end what it left running in its group."""
+        self._process.wait()
+        self.signal(signal.SIGKILL)
+        self.control.close()
+        for stream in self._streams:
+            stream.close()
