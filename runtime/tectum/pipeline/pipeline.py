@@ -37,7 +37,7 @@ from tectum.pipeline.orders import Absent, Arg, Close, Emit, Free, Note, Of, Ord
 from tectum.pipeline.plan import Plan
 from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Leases, Run, Runs
-from tectum.sync.base import Pick, Refusal
+from tectum.sync.base import Pick, Refusal, final_over
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS, REFUSED
 from tectum.sync.triggers import NO_TRIGGER, Due, next_rate, next_substitute
@@ -210,8 +210,11 @@ class Pipeline:
             raise ContractError(msg)
         ok = event.status == "ok"
         if ok:
-            self.model.observe(run.stage, run.variant, event.now_ns - run.begun_ns)
             self._planner.ran(run.stage)
+        took_ns = event.now_ns - run.begun_ns
+        if ok or took_ns > self.model.typical_ns(run.stage, run.variant):
+            # A run that was ended early took at least so long.
+            self.model.observe(run.stage, run.variant, took_ns)
         self._runs.hold(run)
         self._runs.finish(event.now_ns, run, ok=ok, orders=self._orders)
         self._hop_finished(run)
@@ -335,6 +338,7 @@ class Pipeline:
             self._take(opened, port, item, best)
         else:
             self._refuse(opened, port, item, best)
+        self._settle_ahead(opened, port)
         port.remember(opened)
         if not accepted(self._wanted, opened.possible()):
             self._shed(opened, "not_accepted")
@@ -357,11 +361,7 @@ class Pipeline:
         """Return the run that already encodes these samples, for this set to share."""
         if port.encoder is None:
             return None
-        run = self._runs.by_key.get((port.encoder.name, (_picked(port, pick),)))
-        if run is not None and self._ahead.runs.get(port.index) is run:
-            del self._ahead.runs[port.index]
-            self._let_go_ahead(port, run, "ahead_used")
-        return run
+        return self._runs.by_key.get((port.encoder.name, (_picked(port, pick),)))
 
     def _refuse(self, opened: OpenSet, port: Port, item: InputRow, refusal: Refusal) -> None:
         reason = _SILENT_REASONS.get(port.raw.state) or refusal.reason
@@ -644,20 +644,20 @@ class Pipeline:
             self._orders,
         )
         self._runs.hold(run)
-        self._ahead.runs[port.index] = run
+        self._ahead.runs[port.index] = (run, lo_ns)
         return True
 
-    def _drop_ahead(self) -> None:
-        """Let go of what was encoded for a trigger that has passed and did not want it."""
-        for index, run in list(self._ahead.runs.items()):
-            del self._ahead.runs[index]
-            self._let_go_ahead(self._ports[index], run, "ahead_wasted")
-
-    def _let_go_ahead(self, port: Port, run: Run, fate: str) -> None:
+    def _settle_ahead(self, opened: OpenSet, port: Port) -> None:
+        """Let go of what was encoded ahead for this trigger, whether it was right or not."""
+        run, from_ns = self._ahead.runs.get(port.index, (None, 0))
+        if run is None or opened.t_ns < from_ns:
+            return
+        del self._ahead.runs[port.index]
+        fate = "ahead_used" if opened.runs[port.index] is run else "ahead_wasted"
         port.raw.counts[fate] = port.raw.counts.get(fate, 0) + 1
-        if fate == "ahead_wasted" and run.holders == 1 and not run.finished:
+        self._runs.let_go(run, self._orders)
+        if run.holders == 0 and not run.finished:
             self._runs.cancel(self._now_ns, run, self._orders)
-        self._ahead_let_go.append(run)
 
     # -- encoders that run on every sample
 

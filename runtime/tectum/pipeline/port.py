@@ -30,6 +30,7 @@ class Port:
     __slots__ = (
         "_beatable_ns",
         "_commits",
+        "ahead",
         "alignment",
         "cached",
         "cached_at_ns",
@@ -62,6 +63,8 @@ class Port:
         self.cached_at_ns = 0
         self.waiting = 0
         """How many open sets wait for this input's pick."""
+        self.ahead = False
+        """The next trigger is in sight, and nothing is encoded for it yet."""
         self._commits: deque[tuple[int, int, Row]] = deque(maxlen=_COMMITS_REMEMBERED)
         self._beatable_ns = 0
 
