@@ -121,8 +121,17 @@ class Context(Protocol):
     def serve(self, until_ns: int) -> None:
         """Do the loop's housekeeping (heartbeat, statements, subscriptions) until `until_ns`.
 
-        A node with a loop of its own calls it with the present instant at least every 50 ms.
+        Returns earlier when `wake` is called or the graph stops. A node with a loop of its own
+        calls it with the present instant at least every 50 ms. For the loop thread.
         """
+        ...
+
+    def wake(self) -> None:
+        """End `serve` now, or the next one; may be called from any thread."""
+        ...
+
+    def name_loss(self, output: str, cause: str, count: int = 1) -> None:
+        """Count captures that this node lost before they were published. For the loop thread."""
         ...
 
 

@@ -197,11 +197,13 @@ class Inbox:
 
     def _statement(self, message: Message) -> list[Received]:
         header = message.header
+        published = dict(_counts(header.fields.get("published")))
+        node = header.topic.partition("/")[0]
         results = [
             gap
-            for topic, seq in _counts(header.fields.get("published"))
-            if topic in self._topics
-            for gap in self._stated(topic, seq, header)
+            for topic in self._accounts
+            if topic.partition("/")[0] == node and topic != header.topic
+            for gap in self._stated(topic, published.get(topic, 0), header)
         ]
         if header.topic in self._topics:
             results.append(Received(message))

@@ -1,0 +1,145 @@
+"""One node's life: made, opened, joined, started, run, closed; the same in any kind of process.
+
+The host owns no process: it reports where it stands and is told when to start and stop. Several
+hosts may live in one process, each in its own thread.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tectum.clock import NS_PER_S, Clock
+from tectum.errors import ConfigError, nearest_name
+from tectum.node.base import Node
+from tectum.node.context import NodeContext
+from tectum.node.control import Report, State
+from tectum.transport.base import Subscriber
+from tectum.transport.publisher import ZmqPublisher
+from tectum.transport.subscriber import ZmqSubscriber
+from tectum.transport.topics import resolve
+
+__all__ = ["NodeHost", "load_node"]
+
+
+class NodeHost:
+    """Runs one node of a run. `start` and `stop` may be called from any thread."""
+
+    def __init__(self, name: str, run: Mapping[str, Any], folder: Path, clock: Clock) -> None:
+        """Be the node `name` of `run`, whose directory is `folder`.
+
+        Raises:
+            ConfigError: the run has no such node.
+        """
+        nodes = run["nodes"]
+        if name not in nodes:
+            msg = f"run {run.get('id')} has no node {name!r}{nearest_name(name, nodes)}"
+            raise ConfigError(msg)
+        self.name = name
+        self._record = nodes[name]
+        self._run, self._folder, self._clock = run, folder, clock
+        self._started = threading.Event()
+        self._context: NodeContext | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        """Let the node begin to work."""
+        self._started.set()
+        if self._context is not None:
+            self._context.wake()
+
+    def stop(self) -> None:
+        """Ask the node to end."""
+        self._stopped = True
+        if self._context is not None:
+            self._context.stop()
+
+    def live(self, report: Callable[[Report], None]) -> None:
+        """Live the node's whole life; `report` hears of each state that it reaches.
+
+        Raises:
+            TectumError: what the node or its configuration lacks.
+            Exception: a bug in the node.
+        """
+        node = load_node(self.name, self._record)
+        context = self._open_context(report)
+        try:
+            node.open(context)
+            self._begin(context, report)
+            if not context.stopping:
+                node.run(context)
+        finally:
+            context.state = "ending"
+            try:
+                node.close()
+            finally:
+                context.close()
+        report(Report(self.name, State.ENDED))
+
+    def _open_context(self, report: Callable[[Report], None]) -> NodeContext:
+        publisher = ZmqPublisher(self.name, self._record["endpoint"], self._clock)
+        context = NodeContext(
+            self.name,
+            self._run,
+            self._folder,
+            clock=self._clock,
+            publisher=publisher,
+            connect=self._connect,
+            alive=lambda: report(Report(self.name, State.ALIVE)),
+        )
+        self._context = context
+        if self._stopped:
+            context.stop()
+        return context
+
+    def _begin(self, context: NodeContext, report: Callable[[Report], None]) -> None:
+        """Report ready and joined, and wait for the start."""
+        context.state = "ready"
+        report(Report(self.name, State.READY))
+        expected = frozenset(self._record.get("subscribers", ())) - {self.name}
+        joined = False
+        while not (joined and self._started.is_set()) and not context.stopping:
+            context.serve(self._clock.now_ns() + NS_PER_S // 50)
+            if not joined and expected <= context.joined():
+                joined = True
+                report(Report(self.name, State.JOINED))
+        context.state = "running"
+        report(Report(self.name, State.RUNNING))
+
+    def _connect(self, topics: tuple[str, ...], queue: int) -> Subscriber:
+        exact = resolve(topics, self._run["topics"])
+        publishers = dict.fromkeys(topic.partition("/")[0] for topic in exact)
+        endpoints = [self._run["nodes"][node]["endpoint"] for node in publishers]
+        return ZmqSubscriber(self.name, endpoints, exact, self._clock, queue=queue)
+
+
+def load_node(name: str, record: Mapping[str, Any]) -> Node:
+    """Return the node that a record of `run.json` describes: its `class` and `config`.
+
+    Raises:
+        ConfigError: no such class, it is no node, or the configuration does not suit it.
+    """
+    module_name, _, class_name = str(record["class"]).partition(":")
+    try:
+        made = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        msg = f"nodes.{name}.run: {record['class']} cannot be loaded: {error}"
+        raise ConfigError(msg) from error
+    if not (isinstance(made, type) and issubclass(made, Node)):
+        msg = f"nodes.{name}.run: {record['class']} is not a subclass of tectum.node.base.Node"
+        raise ConfigError(msg)
+    try:
+        return made(made.Config.model_validate(record.get("config", {})))
+    except ValidationError as error:
+        faults = "; ".join(_fault(name, dict(item)) for item in error.errors())
+        raise ConfigError(faults) from error
+
+
+def _fault(name: str, item: Mapping[str, Any]) -> str:
+    where = ".".join(["nodes", name, *(str(part) for part in item["loc"])])
+    return f"{where}: {item['msg']} (found {item['input']!r})"
