@@ -41,7 +41,7 @@ def fuse(rule: str, decisions: ArrayLike, weights: ArrayLike, kind: str) -> Floa
     if rule not in RULES or kind not in KINDS:
         msg = f"late fusion: rule {rule!r} is one of {list(RULES)}, kind {kind!r} of {list(KINDS)}"
         raise ContractError(msg)
-    return RULES[rule](p[w > 0], w[w > 0], kind)
+    return np.clip(RULES[rule](p[w > 0], w[w > 0], kind), 0.0, 1.0)  # rounding may exceed 1
 
 
 def weighted_mean(p: Floats, w: Floats, kind: str) -> Floats:

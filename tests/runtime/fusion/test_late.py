@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -80,6 +80,7 @@ def test_many_sure_experts_do_not_underflow() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_the_order_of_experts_does_not_matter(rule: str, kind: str, data: st.DataObject) -> None:
     decisions, given_weights = data.draw(panels(kind))
@@ -91,6 +92,7 @@ def test_the_order_of_experts_does_not_matter(rule: str, kind: str, data: st.Dat
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_an_expert_of_weight_0_is_an_absent_one(rule: str, kind: str, data: st.DataObject) -> None:
     decisions, given_weights = data.draw(panels(kind))
@@ -102,6 +104,7 @@ def test_an_expert_of_weight_0_is_an_absent_one(rule: str, kind: str, data: st.D
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_decision_stays_a_decision(rule: str, kind: str, data: st.DataObject) -> None:
     decisions, given_weights = data.draw(panels(kind))
