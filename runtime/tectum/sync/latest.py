@@ -25,7 +25,7 @@ class Latest:
         index = stream.newest_until(t_ns)
         if index >= 0 and t_ns - stream.ats[index] <= self.max_age_ns:
             return pick_at(stream, index, t_ns)
-        index = stream.candidate(t_ns)
+        index = stream.newest_until(t_ns, freed=True)
         if index < 0:
             return Refusal("absent")
         seq, distance = stream.samples[index].ref.seq, stream.ats[index] - t_ns

@@ -199,10 +199,14 @@ class Stream:
             return after
         return after - 1
 
-    def newest_until(self, t_ns: int) -> int:
-        """Return the index of the newest held sample whose reference point is not after `t_ns`."""
-        index = bisect_right(self.ats, t_ns, self.first_held) - 1
-        return index if index >= self.first_held else -1
+    def newest_until(self, t_ns: int, *, freed: bool = False) -> int:
+        """Return the index of the newest sample whose reference point is not after `t_ns`.
+
+        Looks at held samples, or with `freed` at all remembered stamps.
+        """
+        first = 0 if freed else self.first_held
+        index = bisect_right(self.ats, t_ns, first) - 1
+        return index if index >= first else -1
 
     def candidate(self, t_ns: int) -> int:
         """Return the index nearest to `t_ns` among all remembered stamps, freed ones included."""

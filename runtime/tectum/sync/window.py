@@ -33,6 +33,7 @@ class Window:
         indices = _overlapping(stream, begin_ns, end_ns)
         if not indices:
             return Refusal("absent")
+        indices = _one_life(stream, indices)
         lacking_ns = self.duration_ns - _covered(stream, indices, begin_ns, end_ns)
         allowed_ns = self.duration_ns * (1000 - self.coverage_permille) // 1000
         newest = stream.samples[indices[-1]]
@@ -59,9 +60,6 @@ class Window:
             since_ns = begin_ns - (stream.ends[last] - newest.span_ns)
             begin = newest.first + _samples(since_ns, newest.rate_hz)
             length = _samples(self.duration_ns, newest.rate_hz)
-            # A restarted source counts from zero again: its earlier life cannot be placed.
-            life = newest.ref.incarnation
-            indices = [i for i in indices if stream.samples[i].ref.incarnation == life]
         refs = tuple([stream.samples[i].ref for i in indices])
         return Pick(
             stream.ats[last],
@@ -85,6 +83,15 @@ def _overlapping(stream: Stream, begin_ns: int, end_ns: int) -> list[int]:
             break
         found.append(index)
     return found
+
+
+def _one_life(stream: Stream, indices: list[int]) -> list[int]:
+    """Keep the newest life of an audio source: it counts from zero again when it restarts."""
+    newest = stream.samples[indices[-1]]
+    life = newest.ref.incarnation
+    if not newest.rate_hz or stream.samples[indices[0]].ref.incarnation == life:
+        return indices
+    return [index for index in indices if stream.samples[index].ref.incarnation == life]
 
 
 def _covered(stream: Stream, indices: list[int], begin_ns: int, end_ns: int) -> int:

@@ -1,7 +1,8 @@
 """Arrivals for tests and benchmarks: seeded, as plain events, without a sensor or a clock.
 
 A `Source` says how one input would be heard: its rhythm, its jitter, its way to us. `arrivals`
-turns it into events, `together` merges several, `drawn` reads instants off a drawn timeline.
+turns it into events, `together` merges several. `drawn` reads instants off a drawn timeline and
+`stream_of` makes it a stream, so that a test shows what it is about.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.events import Arrived, Event
+from tectum.pipeline.plan import AlignPlan, InputPlan
+from tectum.sync.stream import Stream
 
-__all__ = ["START_NS", "Source", "arrivals", "drawn", "together"]
+__all__ = ["START_NS", "Source", "arrivals", "drawn", "stream_of", "together"]
 
 START_NS = 1_000_000_000_000
 """When drawn and generated timelines begin."""
@@ -70,6 +73,19 @@ def drawn(line: str, mark: str = "x", *, step_ns: int = _NS_PER_MS) -> list[int]
     True
     """
     return [START_NS + index * step_ns for index, char in enumerate(line) if char == mark]
+
+
+def stream_of(line: str, *, step_ns: int = _NS_PER_MS, span_ns: int = 0, **plan: int) -> Stream:
+    """Return a stream that has heard a sample at every `x` of `line`, each when it was over.
+
+    `plan` sets fields of its `InputPlan`: offset_ns, period_ns, jitter_ns ...
+    """
+    stream = Stream(InputPlan("drawn", "drawn/x", AlignPlan("nearest"), **plan))
+    for seq, stamp_ns in enumerate(drawn(line, step_ns=step_ns)):
+        sample = Sample(SampleRef("drawn", 1, seq), stamp_ns, span_ns, nbytes=1000)
+        stream.hear("heard")
+        stream.add(stamp_ns + span_ns, sample)
+    return stream
 
 
 def _sample(source: Source, seq: int, stamp_ns: int) -> Sample:

@@ -1,0 +1,58 @@
+"""Triggers that time makes: rates, and stand-ins for a silent trigger input. One column is 1 ms."""
+
+from tectum.clock import NS_PER_MS
+from tectum.sync.stream import Stream
+from tectum.sync.triggers import NO_TRIGGER, next_rate, next_substitute
+from tectum.testing.arrivals import START_NS, drawn, stream_of
+
+PERIOD_NS = 10 * NS_PER_MS
+
+
+def _silent() -> Stream:
+    """Return a 10 ms input, 4 ms of capture and 0 of transit, that fell silent at 30."""
+    stream = stream_of("x.........x.........x", span_ns=4 * NS_PER_MS)
+    stream.hear("hush")
+    return stream
+
+
+def test_the_first_tick_of_a_rate_is_one_period_after_its_anchor() -> None:
+    due = next_rate(START_NS, -1, PERIOD_NS)
+    assert (due.at_ns, due.t_ns, due.end_ns) == (START_NS + PERIOD_NS,) * 3
+
+
+def test_ticks_of_a_rate_are_one_period_apart() -> None:
+    assert next_rate(START_NS, START_NS + PERIOD_NS, PERIOD_NS).t_ns == START_NS + 2 * PERIOD_NS
+
+
+def test_a_speaking_trigger_has_no_stand_in() -> None:
+    stream = stream_of("x.........x.........x")
+    assert next_substitute(stream, START_NS, START_NS) is NO_TRIGGER
+
+
+def test_a_stand_in_is_due_when_the_real_one_would_have_arrived() -> None:
+    # stamps    0         10        20        [30]
+    # arrivals      4         14        24        [34]
+    (last_ns,) = drawn("....................x")
+    due = next_substitute(_silent(), last_ns, last_ns + 5 * NS_PER_MS)
+    assert due.t_ns == last_ns + PERIOD_NS
+    assert due.end_ns == due.at_ns == due.t_ns + 4 * NS_PER_MS
+
+
+def test_of_several_instants_already_due_only_the_latest_counts() -> None:
+    (last_ns,) = drawn("....................x")
+    due = next_substitute(_silent(), last_ns, last_ns + 57 * NS_PER_MS)
+    assert due.t_ns == last_ns + 50 * NS_PER_MS
+    assert due.at_ns <= last_ns + 57 * NS_PER_MS < due.at_ns + PERIOD_NS
+
+
+def test_a_trigger_input_never_heard_is_stood_in_for_at_its_stated_period() -> None:
+    stream = stream_of("", period_ns=PERIOD_NS)
+    stream.hear("hush")
+    assert next_substitute(stream, -1, START_NS).t_ns == START_NS
+    assert next_substitute(stream, START_NS, START_NS).t_ns == START_NS + PERIOD_NS
+
+
+def test_without_any_known_period_there_is_no_stand_in() -> None:
+    stream = stream_of("")
+    stream.hear("hush")
+    assert next_substitute(stream, -1, START_NS) is NO_TRIGGER
