@@ -134,9 +134,10 @@ class Inbox:
         """Return the counts per topic, over all lives of its publisher.
 
         `published` = `received` + `queue_full` + `refused_here` + `unexplained`, of what was
-        published since this subscriber joined, as far as it knows (so nothing is in flight).
-        `gaps` counts the missing messages; `refused` all malformed ones; `lost` what the publisher
-        lost before it published; `lives` the incarnations; `ended`, `final` are of the newest.
+        published since this subscriber joined, as far as it knows (so nothing is in flight;
+        constant facts that are repeated count nowhere). `gaps` counts the missing messages;
+        `refused` all malformed ones; `lost` what the publisher lost before it published;
+        `lives` the incarnations; `ended` and `final` are those of the newest.
         """
         result = {topic: self._count(topic) for topic in self._accounts}
         if OTHER in self._refused:

@@ -122,6 +122,8 @@ class OutboxPublisher(ABC):
         if newcomers or now_ns >= self._statement_due_ns:
             self._state(final=False)
             self._statement_due_ns = now_ns + STATEMENT_PERIOD_NS
+        if newcomers:
+            self._repeat_facts()
         return self._statement_due_ns
 
     def joined(self) -> frozenset[str]:
@@ -131,7 +133,8 @@ class OutboxPublisher(ABC):
     def close(self) -> None:
         """Send the final statement and close; further calls do nothing."""
         if not self._closed:
-            self._take_up(self._subscriptions())
+            if self._take_up(self._subscriptions()):
+                self._repeat_facts()
             self._state(final=True)
             self._closed = True
             self._shut()
@@ -163,7 +166,7 @@ class OutboxPublisher(ABC):
             self._full.append(places)
 
     def _take_up(self, subscriptions: Iterable[bytes]) -> bool:
-        """Keep the list of subscribers; re-send what newcomers must know. True where one came."""
+        """Keep the list of subscribers; return whether one came."""
         newcomers = False
         for subscription in subscriptions:
             begins, prefix = subscription[:1] == b"\1", subscription[1:]
@@ -174,10 +177,12 @@ class OutboxPublisher(ABC):
                     self._joined[name] = self._counts()
                 else:
                     self._joined.pop(name, None)
-        if newcomers:
-            for message in self._latched.values():
-                self._send(message)
         return newcomers
+
+    def _repeat_facts(self) -> None:
+        """Send the constant facts again, under their old numbers: who has them drops them."""
+        for message in self._latched.values():
+            self._send(message)
 
     def _state(self, *, final: bool) -> None:
         fields: dict[str, Value] = {

@@ -191,13 +191,18 @@ def test_a_latched_fact_reaches_those_who_come_later_once(host):
     publisher.latch("calibration", {"fact": "calibration", "focal": 700.5})
     early = host.subscriber("early", ["eye/calibration"])
     meet(publisher, "early")
-    host.subscriber("late", ["eye/calibration"])
+    publisher.publish("calibration", Kind.TEXT, stamp_ns=1)
+    late = host.subscriber("late", ["eye/calibration"])
     meet(publisher, "early", "late")
+    publisher.publish("calibration", Kind.TEXT, stamp_ns=2)
     publisher.close()
-    results = until_stated(early, "eye/calibration")
-    assert [item.message.header.fields["focal"] for item in results] == [700.5]
-    row = early.counters()["eye/calibration"]
-    assert (row["received"], row["duplicates"], row["unexplained"]) == (1, 0, 0)
+    for subscriber, numbers, received in ((early, [0, 1, 2], 2), (late, [0, 2], 1)):
+        results = until_stated(subscriber, "eye/calibration")
+        assert [item.message.header.seq for item in results] == numbers
+        assert results[0].message.header.fields["focal"] == 700.5
+        row = subscriber.counters()["eye/calibration"]
+        assert (row["published"], row["received"]) == (received, received)
+        assert (row["duplicates"], row["unexplained"]) == (0, 0)
 
 
 def test_what_was_sent_before_joining_is_no_loss(host):

@@ -1,0 +1,149 @@
+"""Lanes: places where one computation runs at a time, each a thread.
+
+`start`, `cancel`, `take` and `close` are for the loop thread; jobs run in the lanes' threads. What
+a job raises is its outcome, not an accident: `Cancelled` becomes `cancelled`, anything else
+`failed`. `on_done` is called from the lane's thread after each job, to wake the loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from tectum.clock import Clock
+from tectum.errors import ContractError
+from tectum.inference.stage import Cancelled, Stopper
+
+__all__ = ["Done", "Job", "Lanes"]
+
+Job = Callable[[Stopper], object]
+CLOSE_GRACE_S = 0.5
+"""How long `close` waits for a job that does not heed its cancelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that has ended. Times on the graph clock."""
+
+    run: int
+    status: str
+    """ok, failed, cancelled."""
+    value: object
+    """What the job returned; None unless ok."""
+    error: BaseException | None
+    """What it raised; None unless failed."""
+    begun_ns: int
+    ended_ns: int
+
+
+class Lanes:
+    """A fixed number of lanes."""
+
+    def __init__(self, count: int, clock: Clock, *, on_done: Callable[[], None]) -> None:
+        """Make `count` lanes; call `on_done()` after each job."""
+        self._clock = clock
+        self._on_done = on_done
+        self._done: deque[Done] = deque()
+        self._runs: dict[int, _RunStopper] = {}
+        self._taken: dict[int, int] = {}
+        self._jobs: list[SimpleQueue[tuple[int, Job, _RunStopper] | None]] = []
+        self._threads: list[threading.Thread] = []
+        for lane in range(count):
+            jobs: SimpleQueue[tuple[int, Job, _RunStopper] | None] = SimpleQueue()
+            thread = threading.Thread(
+                target=self._work, args=(jobs,), name=f"lane {lane}", daemon=True
+            )
+            self._jobs.append(jobs)
+            self._threads.append(thread)
+            thread.start()
+
+    def start(self, run: int, lane: int, job: Job) -> None:
+        """Run `job` on `lane`.
+
+        Raises:
+            ContractError: there is no such lane, or its run has not been taken back yet.
+        """
+        if not 0 <= lane < len(self._jobs):
+            msg = f"run {run} is for lane {lane}, but there are only {len(self._jobs)} lanes"
+            raise ContractError(msg)
+        if lane in self._taken.values():
+            msg = f"run {run} is for lane {lane}, whose run has not been taken back"
+            raise ContractError(msg)
+        stopper = _RunStopper()
+        self._taken[run] = lane
+        self._runs[run] = stopper
+        self._jobs[lane].put((run, job, stopper))
+
+    def cancel(self, run: int) -> None:
+        """Ask a run to end early; it still comes back from `take`. Ended runs are passed over."""
+        stopper = self._runs.get(run)
+        if stopper is not None:
+            stopper.stop()
+
+    def take(self) -> list[Done]:
+        """Return the runs that have ended since the last call, in the order of their ends."""
+        results = [self._done.popleft() for _ in range(len(self._done))]
+        for done in results:
+            del self._runs[done.run], self._taken[done.run]
+        return results
+
+    def close(self) -> None:
+        """Cancel what runs and end the threads; further calls do nothing."""
+        for run in tuple(self._runs):
+            self.cancel(run)
+        for jobs in self._jobs:
+            jobs.put(None)
+        for thread in self._threads:
+            thread.join(CLOSE_GRACE_S)
+        self._jobs, self._threads = [], []
+
+    def _work(self, jobs: SimpleQueue[tuple[int, Job, _RunStopper] | None]) -> None:
+        while (item := jobs.get()) is not None:
+            self._done.append(self._carry_out(*item))
+            self._on_done()
+
+    def _carry_out(self, run: int, job: Job, stopper: _RunStopper) -> Done:
+        begun_ns = self._clock.now_ns()
+        status: str = "ok"
+        value: object = None
+        error: BaseException | None = None
+        try:
+            value = job(stopper)
+        except Cancelled:
+            status = "cancelled"
+        except BaseException as raised:  # the outcome of a job, whatever it is
+            status, error = "failed", raised
+        return Done(run, status, value, error, begun_ns, self._clock.now_ns())
+
+
+class _RunStopper:
+    """How one run learns that it should end. Satisfies `tectum.inference.stage.Stopper`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._actions: list[Callable[[], None]] = []
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether the run was cancelled."""
+        return self._stopped
+
+    def on_stop(self, action: Callable[[], None]) -> None:
+        """Call `action()` when the run is cancelled; at once where it was already."""
+        with self._lock:
+            if not self._stopped:
+                self._actions.append(action)
+                return
+        action()
+
+    def stop(self) -> None:
+        """Cancel the run; further calls do nothing."""
+        with self._lock:
+            actions, self._actions = self._actions, []
+            self._stopped = True
+        for action in actions:
+            action()

@@ -1,0 +1,108 @@
+"""Results of a running graph, for any Python process on the host.
+
+    for result in tectum.results("perception"):
+        print(result.document["outcome"], result.arrays)
+
+Listens only: a consumer that is slow loses results of its own and nobody else's. The document is
+described in docs/results.md. Reading ends when the node or its run has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tectum.clock import NS_PER_MS, GraphClock
+from tectum.errors import DataError, nearest_name
+from tectum.message import AnyArray, Header, Kind, Message, Value
+from tectum.rundir import find_run, is_alive, read_run
+from tectum.transport.subscriber import ZmqSubscriber
+
+__all__ = ["Result", "results"]
+
+_LOOK_EVERY_NS = 200 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One answer of a fusion node, or why there was none."""
+
+    document: Mapping[str, Value]
+    """Outcome, reason, inputs, outputs and phases; see docs/results.md."""
+    arrays: Mapping[str, AnyArray]
+    """What the head gave, by the names in `document["outputs"]`; read-only."""
+    header: Header
+    """Topic, number and stamps of the message that brought it."""
+
+
+def results(node: str, run: str | Path | None = None, *, queue: int = 256) -> Iterator[Result]:
+    """Yield the results of `node`, from the first step of the iteration on, until it ends.
+
+    Args:
+        node: name of the fusion node in its graph.
+        run: id or directory of a run; None for the newest one that lives.
+        queue: how many results are kept for a consumer that lags behind.
+
+    Raises:
+        DataError: there is no such run, or it has no node that publishes results by that name.
+    """
+    folder = find_run(run)
+    document = read_run(folder)
+    topic = _topic(node, document)
+    return _read(topic, document, queue)
+
+
+def _read(topic: str, document: Mapping[str, Any], queue: int) -> Iterator[Result]:
+    name = f"results-{os.getpid()}-{secrets.token_hex(4)}"
+    endpoint = document["nodes"][topic.partition("/")[0]]["endpoint"]
+    clock = GraphClock(int(document["offset_ns"]))
+    subscriber = ZmqSubscriber(name, [endpoint], [topic], clock, queue=queue)
+    try:
+        over = False
+        while not over:
+            woken = subscriber.wait(_LOOK_EVERY_NS)
+            over = not woken and not is_alive(document)
+            for item in subscriber.drain():
+                if item.message is not None and item.message.header.kind is Kind.RESULT:
+                    yield _result(item.message)
+            over |= _ended(subscriber, topic)
+    finally:
+        subscriber.close()
+
+
+def _ended(subscriber: ZmqSubscriber, topic: str) -> bool:
+    counts = subscriber.counters()[topic]
+    return bool(counts["final"] or counts["ended"])
+
+
+def _result(message: Message) -> Result:
+    found = message.header.fields.get("result")
+    document = found if isinstance(found, Mapping) else {}
+    outputs = document.get("outputs")
+    arrays: dict[str, AnyArray] = {}
+    for name, output in (outputs if isinstance(outputs, Mapping) else {}).items():
+        index = output.get("buffer") if isinstance(output, Mapping) else None
+        if isinstance(index, int) and 0 <= index < len(message.payloads):
+            arrays[name] = message.array(index)
+    return Result(document, arrays, message.header)
+
+
+def _topic(node: str, document: Mapping[str, Any]) -> str:
+    topics: Mapping[str, Mapping[str, str]] = document["topics"]
+    fusing = {
+        record["node"]: topic
+        for topic, record in topics.items()
+        if record["kind"] == Kind.RESULT.value
+    }
+    if node not in fusing:
+        known = ", ".join(fusing) or "none"
+        msg = (
+            f"run {document['id']} has no node {node!r} that publishes results"
+            f"{nearest_name(node, fusing)} (it has: {known})"
+        )
+        raise DataError(msg)
+    return fusing[node]
