@@ -7,6 +7,7 @@ started because a graph, option or environment is wrong, else 1.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import click
@@ -14,13 +15,19 @@ import click
 from tectum import __version__
 from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
+from tectum_launch.commands.launch import launch
 from tectum_launch.commands.nodes import nodes
 
 __all__ = ["main"]
 
 
 class TectumGroup(click.Group):
-    """A group that says errors in one line and knows near names of commands."""
+    """A group that says errors in one line and lists commands in the order of use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they were added."""
+        del ctx
+        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; end with its error's line and exit code."""
@@ -36,7 +43,8 @@ class TectumGroup(click.Group):
 @click.version_option(__version__, prog_name="tectum")
 def main() -> None:
     """Streaming real-time sensor fusion: aligned and on time, with a reason where it is not."""
+    logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (check, nodes):
+for command in (launch, check, nodes):
     main.add_command(command)

@@ -24,6 +24,7 @@ MOST_VALUES, MOST_LEVELS = 20_000, 64
 """More than any description has; a few nested aliases can stand for billions."""
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = (f"{_STANDARD_TAG}map", f"{_STANDARD_TAG}seq")
 
 
 @dataclass(slots=True)
@@ -142,6 +143,8 @@ class _Reader:
         if self._count > MOST_VALUES or len(path) > MOST_LEVELS:
             message = f"more than {MOST_VALUES} values or {MOST_LEVELS} levels"
             raise GraphError([Finding(self._place(node), (), message)])
+        if not isinstance(node, ScalarNode) and node.tag not in _PLAIN_TAGS:
+            self._problem(node, path, f"tags such as {node.tag} are not used in graph files")
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):

@@ -53,9 +53,7 @@ def _publish(document: Document, wiring: Wiring, draft: Draft) -> None:
     for name, kind in draft.outputs.items():
         other = wiring.topics.get(name)
         if other:
-            message = (
-                f"{draft.name!r} and {other.node!r} both publish {name}: leave one of them out"
-            )
+            message = f"{other.node!r} and {draft.name!r} both publish {name}: leave one out"
             document.report(("nodes", draft.name), message, key=True, value=name)
             continue
         wiring.topics[name] = Topic(name, kind, draft.name, draft.periods_ns.get(name, 0))

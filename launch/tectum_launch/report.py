@@ -1,0 +1,142 @@
+"""The report of a run: what its fusion nodes counted, and what supervision saw.
+
+Each fusion node leaves `<node>.report.json` in the run's folder, once a second and at its end. The
+report has one entry per fusion node under `fusion`, and the same keys at its top level: those of
+the only fusion node, or totals over several. docs/results.md describes the keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tectum.ledger.reasons import ROW_REASONS
+from tectum_launch.graph import Graph
+from tectum_launch.supervision import Supervision
+
+__all__ = ["SCHEMA", "assemble_report", "fusion_reports", "report_text"]
+
+SCHEMA = "tectum.report/1"
+NS_PER_S = 1e9
+
+
+def fusion_reports(graph: Graph, folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what each fusion node of `graph` left in the run's folder, where it left anything."""
+    found = {}
+    for node in graph.nodes:
+        path = folder / f"{node.name}.report.json"
+        if node.fusion and path.is_file():
+            found[node.name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def assemble_report(
+    graph: Graph,
+    fusion: Mapping[str, Mapping[str, Any]],
+    supervision: Supervision,
+    ended_ns: int,
+) -> dict[str, Any]:
+    """Return the report of a run that ended at `ended_ns` on the graph clock."""
+    began_ns = supervision.began_ns
+    deaths = [
+        {"node": death.node, "at_s": round(death.at_ns / NS_PER_S, 3), "cause": death.cause}
+        for death in supervision.deaths
+    ]
+    return {
+        "schema": SCHEMA,
+        "graph": graph.name,
+        "began_ns": began_ns,
+        "duration_s": round((ended_ns - began_ns) / NS_PER_S, 3) if began_ns else 0.0,
+        "ended_because": supervision.stopped_because,
+        "exit_code": supervision.exit_code,
+        "failure": supervision.failure,
+        "deaths": deaths,
+        "restarts": supervision.restarts,
+        **_top(fusion),
+        "fusion": {name: dict(document) for name, document in fusion.items()},
+    }
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """Return the report for a person, a screen at most."""
+    lines = [f"{report['graph']} ran {report['duration_s']:.1f} s: {report['ended_because']}"]
+    for name, document in report["fusion"].items():
+        lines += _fusion_lines(name, document)
+    for death in report["deaths"]:
+        restarted = report["restarts"].get(death["node"], 0)
+        after = "it was restarted" if restarted else "the graph went on without it"
+        if report["failure"].startswith(f"{death['node']} "):
+            after = "the graph was stopped"
+        lines.append(
+            f"{death['node']} died {death['at_s']:.1f} s after the start: {death['cause']}; {after}"
+        )
+    if report["failure"] and not report["deaths"]:
+        lines.append(report["failure"])
+    return "\n".join(lines)
+
+
+def _top(fusion: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the keys of the only fusion node, or totals over several."""
+    documents = list(fusion.values())
+    if len(documents) == 1:
+        return dict(documents[0])
+    triggers = sum(document["triggers"] for document in documents)
+    on_time = sum(document["on_time"] * document["triggers"] for document in documents)
+    return {
+        "triggers": triggers,
+        "outcomes": _summed(documents, "outcomes"),
+        "on_time": round(on_time / triggers, 6) if triggers else 1.0,
+        "reasons": _summed(documents, "reasons"),
+        "unexplained_loss": sum(document["unexplained_loss"] for document in documents),
+    }
+
+
+def _summed(documents: list[Mapping[str, Any]], key: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for document in documents:
+        total.update(document[key])
+    return dict(total)
+
+
+def _fusion_lines(name: str, document: Mapping[str, Any]) -> list[str]:
+    outcomes, budget_ms = document["outcomes"], document["budget_ms"]
+    counts = ", ".join(f"{outcomes.get(key, 0)} {key}" for key in ("complete", "partial", "shed"))
+    within = f" within {budget_ms:g} ms" if budget_ms else ""
+    lines = [
+        f"{name} fused {', '.join(document['inputs'])}: {document['triggers']} triggers, "
+        f"{100 * document['on_time']:.1f} % answered{within} ({counts})"
+    ]
+    for code, count in document["reasons"].items():
+        if code != "complete":
+            lines.append(f"  {count} x {ROW_REASONS.get(code, code)}")
+    lines += [f"  {line}" for line in _latency_lines(document)]
+    for key, item in document["inputs"].items():
+        missing = ", ".join(f"{count} {code}" for code, count in item["missing"].items())
+        lost = sum(item["losses"].values())
+        lines.append(
+            f"  {key}: {item['received']} received, {item['fresh']} answers used it"
+            + (f", missing in others: {missing}" if missing else "")
+            + (f", {lost} lost" if lost else "")
+        )
+    lines.append(f"  lost without a reason: {document['unexplained_loss']}")
+    return lines
+
+
+def _latency_lines(document: Mapping[str, Any]) -> list[str]:
+    latency = document["latency_ms"]
+    if latency.get("p50") is None:
+        return []
+    of = f" of {document['budget_ms']:g} ms" if document["budget_ms"] else ""
+    quantiles = ", ".join(f"{key} {value:.1f}" for key, value in latency.items())
+    phases = ", ".join(
+        f"{key} {value['p50']:.1f}"
+        for key, value in document["phases_ms"].items()
+        if value["p50"] is not None
+    )
+    return [
+        f"latency from the end of capture: {quantiles} ms{of}",
+        f"of which, in the middle: {phases} ms",
+    ]
