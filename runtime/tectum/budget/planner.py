@@ -18,6 +18,7 @@ from tectum.pipeline.accept import accepted
 from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.plan import Plan, Requirement, StagePlan
 from tectum.pipeline.port import Port
+from tectum.pipeline.runs import Run
 from tectum.sync.stream import NEVER_NS
 
 __all__ = ["Choice", "Planner"]
@@ -143,9 +144,12 @@ class Planner:
                 for variant in stage.variants:
                     self._model.doubt(stage.name, variant)
 
-    def ran(self, stage: str) -> None:
-        """A run of `stage` has ended: what the model says of it is fresh."""
-        self._denied[stage] = 0
+    def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
+        """Learn from a run that has ended; one that was ended early took at least so long."""
+        if ok:
+            self._denied[run.stage] = 0
+        if ok or took_ns > self._model.typical_ns(run.stage, run.variant):
+            self._model.observe(run.stage, run.variant, took_ns)
 
     def unstarted(self, opened: OpenSet) -> list[int]:
         """Return the inputs whose committed sample still has to be encoded."""

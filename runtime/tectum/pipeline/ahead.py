@@ -1,17 +1,21 @@
-"""Encoding ahead: when the next trigger will be, and what was encoded for it before it arrived.
+"""Encoding ahead: what will belong to the next trigger is encoded before that trigger arrives.
 
-The next trigger's stamp is *announced* by its node when the capture begins, or predicted as an
-interval from the trigger input's rhythm. What an alignment calls final over all of it can be
-encoded at once; the run is found by its samples when the set opens. Runs that no set used are
-counted as wasted. Nothing here decides a pick: that is done again, when the trigger is there.
+Its stamp is *announced* by its node when the capture begins, or predicted as an interval from the
+rhythm of the trigger input. What an alignment calls final over all of it is encoded at once on an
+idle lane (`eager: guess` takes the likely sample without that proof); the set finds the run by its
+samples. No pick is decided here. Runs that the set did not want are counted as wasted.
 """
 
 from __future__ import annotations
 
 from tectum.message import Sample, SampleRef
+from tectum.pipeline.books import Books, picked
+from tectum.pipeline.opened import OpenSet
+from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Run
+from tectum.sync.base import Pick, final_over
 from tectum.sync.listening import Listening
-from tectum.sync.stream import NEVER_NS, Stream
+from tectum.sync.stream import NEVER_NS
 
 __all__ = ["Ahead"]
 
@@ -19,30 +23,54 @@ _NOBODY = SampleRef("", 0, -1)
 
 
 class Ahead:
-    """The expected next trigger, and per input the run made for it."""
+    """Looks ahead of the messages of the trigger input; of a rate there is nothing to expect."""
 
-    __slots__ = ("_announced_ns", "_trigger", "runs")
+    __slots__ = ("_announced_ns", "_books", "_runs")
 
-    def __init__(self, trigger: Stream | None) -> None:
-        """Look ahead of the messages of `trigger`; of a rate there is nothing to expect."""
-        self._trigger = trigger
+    def __init__(self, books: Books) -> None:
+        """Expect nothing yet."""
+        self._books = books
         self._announced_ns = -NEVER_NS
-        self.runs: dict[int, tuple[Run, int]] = {}
+        self._runs: dict[int, tuple[Run, int]] = {}
         """Index of an input -> the run that encodes ahead for it (held), and for which trigger:
         the first at or after that instant."""
 
     def announce(self, stamp_ns: int) -> None:
-        """Take up that a capture with exactly this stamp has begun."""
-        if self._trigger is None:
-            return
-        samples = self._trigger.samples
-        span_ns = samples[-1].span_ns if samples else 0
-        self._announced_ns = self._trigger.at_ns(Sample(_NOBODY, stamp_ns, span_ns))
+        """Take up that a capture of the trigger input with exactly this stamp has begun."""
+        assert self._books.trigger is not None
+        trigger = self._books.trigger.raw
+        span_ns = trigger.samples[-1].span_ns if trigger.samples else 0
+        self._announced_ns = trigger.at_ns(Sample(_NOBODY, stamp_ns, span_ns))
+        self._books.dirty = True
 
-    def interval(self, last_ns: int) -> tuple[int, int] | None:
-        """Return from when to when the trigger after `last_ns` may be stamped; None: unknown."""
-        trigger = self._trigger
-        if trigger is None or trigger.state is not Listening.SPEAKING:
+    def advance(self, last_ns: int) -> None:
+        """Encode for the trigger after `last_ns` whatever is idle and ready."""
+        books = self._books
+        if books.plan.eager == "off" or books.trigger is None or books.stopped:
+            return
+        interval = self._interval(last_ns)
+        for port in books.ports:
+            port.ahead = False
+            if port is books.trigger or port.encoder is None or port.hops is not None:
+                continue
+            if interval is not None and port.index not in self._runs:
+                port.ahead = not self._start(port, *interval)
+
+    def settle(self, opened: OpenSet, port: Port) -> None:
+        """Let go of what was encoded ahead for this trigger, whether it was right or not."""
+        run, from_ns = self._runs.get(port.index, (None, 0))
+        if run is None or opened.t_ns < from_ns:
+            return
+        del self._runs[port.index]
+        fate = "ahead_used" if opened.runs[port.index] is run else "ahead_wasted"
+        port.raw.counts[fate] = port.raw.counts.get(fate, 0) + 1
+        self._books.give_up(run)
+
+    def _interval(self, last_ns: int) -> tuple[int, int] | None:
+        """Return from when to when the next trigger may be stamped; None where unknown."""
+        assert self._books.trigger is not None
+        trigger = self._books.trigger.raw
+        if trigger.state is not Listening.SPEAKING:
             return None
         if self._announced_ns > last_ns:
             return self._announced_ns, self._announced_ns
@@ -50,3 +78,19 @@ class Ahead:
         if not cadence.period_ns:
             return None
         return last_ns + cadence.shortest_ns, last_ns + 2 * cadence.period_ns - cadence.shortest_ns
+
+    def _start(self, port: Port, lo_ns: int, hi_ns: int) -> bool:
+        """Start encoding ahead for one input; return whether it was started."""
+        books, lanes = self._books, self._books.runs.free_lanes()
+        guess = books.plan.eager == "guess"
+        if not lanes or not (guess or final_over(port.alignment, port.stream, lo_ns, hi_ns)):
+            return False
+        pick = port.alignment.best(port.stream, (lo_ns + hi_ns) // 2)
+        if not isinstance(pick, Pick) or books.known_run(port, pick) is not None:
+            return False
+        assert port.encoder is not None
+        level = books.planner.level(port.encoder.name)
+        run = books.start(lanes[0], port, port.encoder, level, picked(port, pick))
+        books.runs.hold(run)
+        self._runs[port.index] = (run, lo_ns)
+        return True

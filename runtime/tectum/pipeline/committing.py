@@ -1,0 +1,92 @@
+"""Commits: each input's pick is decided once, when it is final or the deadline forces it.
+
+A pick that is final waits not a moment longer; one that is not waits until *deadline - time still
+needed to compute*. What was refused, and by how much, stays in the row.
+"""
+
+from __future__ import annotations
+
+from tectum.ledger.row import InputRow, Status
+from tectum.pipeline.ahead import Ahead
+from tectum.pipeline.books import Books
+from tectum.pipeline.losing import Losing
+from tectum.pipeline.opened import OpenSet
+from tectum.pipeline.port import Port
+from tectum.sync.base import Pick, Refusal
+from tectum.sync.listening import Listening
+
+__all__ = ["Committing"]
+
+_SILENT_REASONS = {
+    Listening.SILENT: "silent",
+    Listening.MUTE: "never_heard",
+    Listening.ENDED: "ended",
+}
+_MIGHT_HAVE_COME = ("absent", "out_of_tolerance", "gaps")
+"""Refusals that waiting longer might have mended."""
+
+
+class Committing:
+    """Commits picks."""
+
+    __slots__ = ("_ahead", "_books", "_losing")
+
+    def __init__(self, books: Books, losing: Losing, ahead: Ahead) -> None:
+        """Commit nothing yet."""
+        self._books, self._losing, self._ahead = books, losing, ahead
+
+    def commit(self, now_ns: int, opened: OpenSet) -> None:
+        """Commit every pick of a set that is final or due."""
+        if not opened.pending:
+            return
+        force_at = self._books.planner.force_at_ns(opened)
+        for index, force_ns in zip(tuple(opened.pending), force_at, strict=True):
+            port = self._books.ports[index]
+            final = not port.expected or port.alignment.final(port.stream, opened.t_ns)
+            if final or now_ns >= force_ns:
+                self._commit_input(now_ns, opened, port, forced=not final)
+                if opened.resolved:
+                    return
+        if not opened.pending:
+            opened.row.settled_ns = now_ns
+
+    def _commit_input(self, now_ns: int, opened: OpenSet, port: Port, *, forced: bool) -> None:
+        opened.pending.remove(port.index)
+        port.waiting -= 1
+        item = opened.row.inputs[port.index]
+        item.committed_ns, item.forced = now_ns, forced
+        best = port.alignment.best(port.stream, opened.t_ns)
+        if isinstance(best, Pick):
+            self._take(opened, port, item, best)
+        else:
+            self._refuse(opened, port, item, best)
+        self._ahead.settle(opened, port)
+        port.remember(opened)
+        self._losing.check_accepted(opened)
+
+    def _take(self, opened: OpenSet, port: Port, item: InputRow, pick: Pick) -> None:
+        books = self._books
+        opened.picks[port.index] = pick
+        last = pick.refs[-1]
+        item.status, item.incarnation, item.seq = Status.FRESH, last.incarnation, last.seq
+        item.stamp_ns, item.distance_ns = pick.at_ns, pick.distance_ns
+        item.arrived_ns, item.ambiguous = pick.arrived_ns, pick.ambiguous
+        if pick.run >= 0:
+            books.use(opened, port, books.runs.all[pick.run])
+            return
+        books.leases.pin(pick.refs)
+        run = books.known_run(port, pick)
+        if run is not None:
+            books.use(opened, port, run)
+
+    def _refuse(self, opened: OpenSet, port: Port, item: InputRow, refusal: Refusal) -> None:
+        reason = _SILENT_REASONS.get(port.raw.state) or refusal.reason
+        if item.forced and reason in _MIGHT_HAVE_COME:
+            reason = "not_arrived"
+        if port.raw.state is not Listening.SPEAKING:
+            item.silent_since_ns = port.raw.heard_ns
+        item.refused_seq, item.refused_distance_ns = refusal.seq, refusal.distance_ns
+        item.limit_ns = refusal.limit_ns
+        opened.miss(port.index, reason)
+        if self._books.planner.cached_fits(opened, port.index):
+            self._books.use_cached(opened, port)

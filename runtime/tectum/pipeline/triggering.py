@@ -1,0 +1,116 @@
+"""What asks for a result: messages of the trigger input, their stand-ins, ticks of a rate.
+
+Accepts triggers in order and opens their sets. A trigger whose stamp is not after the last one is
+shed at once; one that its stand-in has already answered is counted as covered and is no trigger.
+"""
+
+from __future__ import annotations
+
+from tectum.message import Sample
+from tectum.pipeline.books import Books
+from tectum.pipeline.losing import Losing
+from tectum.pipeline.opened import open_set
+from tectum.pipeline.port import Port
+from tectum.sync.listening import Listening
+from tectum.sync.stream import NEVER_NS
+from tectum.sync.triggers import NO_TRIGGER, Due, next_rate, next_substitute
+
+__all__ = ["Triggering"]
+
+
+class Triggering:
+    """Opens sets."""
+
+    __slots__ = ("_anchor_ns", "_books", "_losing", "_names", "_next", "_substituting", "last_ns")
+
+    def __init__(self, books: Books, losing: Losing) -> None:
+        """Accept trigger 0 first."""
+        self._books, self._losing = books, losing
+        self._names = tuple(books.by_name)
+        self._next = 0
+        self._anchor_ns = 0
+        self._substituting = False
+        self.last_ns = -NEVER_NS
+        """Stamp of the last trigger, real or not."""
+
+    def heard(self, port: Port, sample: Sample) -> None:
+        """Take up a sample: of the trigger input it is a trigger, of any it may start a rate."""
+        if port is self._books.trigger:
+            at_ns = port.raw.at_ns(sample)
+            end_ns = sample.stamp_ns - port.plan.offset_ns + sample.span_ns
+            self._accept(Due(self._books.now_ns, at_ns, end_ns), substitute=False)
+        elif self._books.plan.trigger_period_ns and not self._anchor_ns:
+            self._anchor_ns = sample.stamp_ns - port.plan.offset_ns
+            self._books.dirty = True
+
+    def clock_stepped(self, port: Port) -> None:
+        """The source's clock was set back: its next stamps are no disorder."""
+        if port is self._books.trigger:
+            self.last_ns = -NEVER_NS
+
+    def by_time(self, now_ns: int) -> None:
+        """Accept what time makes: ticks of a rate, stand-ins for a silent trigger input."""
+        due = self.due(now_ns)
+        while due.at_ns <= now_ns:
+            self._accept(due, substitute=self._books.trigger is not None)
+            due = self.due(now_ns)
+
+    def due(self, now_ns: int) -> Due:
+        """Return the next trigger that time makes."""
+        books = self._books
+        if books.stopped:
+            return NO_TRIGGER
+        if books.trigger is not None:
+            if not books.plan.substitute:
+                return NO_TRIGGER
+            return next_substitute(books.trigger.raw, self.last_ns, now_ns)
+        if not self._anchor_ns:
+            return NO_TRIGGER
+        due = next_rate(self._anchor_ns, self.last_ns, books.plan.trigger_period_ns)
+        return NO_TRIGGER if due.t_ns > self._inputs_end_ns() else due
+
+    def ended(self) -> bool:
+        """Return whether no further trigger will come."""
+        books = self._books
+        if books.trigger is not None:
+            return books.trigger.raw.state is Listening.ENDED
+        ended = all(port.raw.state is Listening.ENDED for port in books.ports)
+        return ended and self.due(books.now_ns) is NO_TRIGGER
+
+    def _accept(self, due: Due, *, substitute: bool) -> None:
+        """Open a set for a trigger, or say at once why there is none."""
+        books = self._books
+        if books.stopped or self._covered(due, substitute=substitute):
+            return
+        opened = open_set(
+            self._next, due.t_ns, due.end_ns, books.now_ns, books.plan.budget_ns, self._names
+        )
+        self._next += 1
+        books.open.append(opened)
+        books.dirty = True
+        if due.t_ns <= self.last_ns:
+            opened.pending.clear()
+            self._losing.shed(opened, "trigger_disorder")
+            return
+        self.last_ns, self._substituting = due.t_ns, substitute
+        if substitute:
+            opened.flag("substituted")
+        for port in books.ports:
+            port.waiting += 1
+
+    def _covered(self, due: Due, *, substitute: bool) -> bool:
+        """Return whether a real trigger was already answered by its stand-in."""
+        trigger = self._books.trigger
+        if substitute or not self._substituting or trigger is None:
+            return False
+        if due.t_ns - self.last_ns >= trigger.raw.period_ns() // 2:
+            return False
+        trigger.raw.counts["covered"] = trigger.raw.counts.get("covered", 0) + 1
+        return True
+
+    def _inputs_end_ns(self) -> int:
+        """Return the end of the last capture once every input has ended."""
+        streams = [port.raw for port in self._books.ports]
+        if any(stream.state is not Listening.ENDED for stream in streams):
+            return NEVER_NS
+        return max((stream.ends[-1] for stream in streams if stream.ends), default=0)
