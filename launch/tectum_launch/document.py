@@ -38,6 +38,8 @@ class Document:
     findings: list[Finding] = field(default_factory=list)
     folder: Path = field(default_factory=Path)
     """Relative file names in the description start here."""
+    unfilled: dict[KeyPath, str] = field(default_factory=dict)
+    """Values that wait for a parameter or variable which nobody has set: path -> its name."""
 
     def place(self, path: KeyPath, *, key: bool = False) -> Place:
         """Return where `path` stands, or the closest thing above it that the file has."""
@@ -57,6 +59,10 @@ class Document:
     ) -> None:
         """Add a finding about `path` (about its key rather than its value: `key`)."""
         self.findings.append(Finding(self.place(path, key=key), path, message, value, level))
+
+    def is_filled(self, path: KeyPath) -> bool:
+        """Return whether everything at and below `path` has a value."""
+        return not any(waiting[: len(path)] == path for waiting in self.unfilled)
 
     def raise_errors(self) -> None:
         """Raise all errors found so far, in the order of the file.

@@ -63,7 +63,8 @@ def draft_node(document: Document, name: str, raw: dict[str, Any]) -> Draft | No
         fusion_config = validated(document, path, FusionConfig, rest, reserved=_ENTRY_KEYS)
         bare = Draft(name, entry, target, node, fusion_config)
         return _fusion_draft(bare, pieces_of(rest, fusion_config))
-    config = validated(document, path, node.Config, rest, reserved=_ENTRY_KEYS)
+    filled = document.is_filled(path)
+    config = validated(document, path, node.Config, rest, reserved=_ENTRY_KEYS) if filled else None
     bare = Draft(name, entry, target, node, config, outputs=_topics(name, node.outputs))
     try:
         return _plain_draft(bare, config, rest) if config else bare

@@ -124,7 +124,9 @@ class _Filler:
         if value is None and default is not None:
             value = parse_value(default)
         if value is None:
-            self._document.report(path, self._unset(name, lacking), value=match.group())
+            if name not in self._document.unfilled.values():
+                self._document.report(path, self._unset(name, lacking), value=match.group())
+            self._document.unfilled[path] = name
             return match.group()
         return value
 

@@ -30,7 +30,7 @@ SHIPPED = {
     "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",
     "simulated_microphone": "tectum_nodes.simulated_microphone:SimulatedMicrophone",
     "simulated_truth": "tectum_nodes.simulated_truth:SimulatedTruth",
-    "video": "tectum_nodes.video:VideoNode",
+    "video": "tectum_nodes.video:VideoReader",
 }
 """The nodes that come with Tectum."""
 
