@@ -1,0 +1,39 @@
+"""Patterns of topics against the topics of a run."""
+
+import pytest
+
+from tectum.errors import ConfigError
+from tectum.transport.topics import resolve
+
+TOPICS = ("camera/image", "camera/calibration", "lidar/points", "fusion.2/result")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["camera/image"], ("camera/image",)),
+        (["camera/*"], ("camera/image", "camera/calibration")),
+        (["*/points", "camera/image"], ("camera/image", "lidar/points")),
+        (["*"], TOPICS),
+        (["*", "camera/image", "*"], TOPICS),
+        (["nothing/*"], ()),
+        (["fusionX2/*"], ()),
+        (["fusion.2/*"], ("fusion.2/result",)),
+        (["camera/@health", "lidar/points"], ("lidar/points", "camera/@health")),
+        ([], ()),
+    ],
+)
+def test_patterns_give_topics_in_the_order_of_the_run(patterns, expected):
+    assert resolve(patterns, TOPICS) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("camera/imag", "no node publishes 'camera/imag'; did you mean 'camera/image'?"),
+        ("radar/@health", "no node publishes 'radar/@health'"),
+    ],
+)
+def test_a_name_that_nobody_publishes_is_refused(name, message):
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        resolve([name], TOPICS)
