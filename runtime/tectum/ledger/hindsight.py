@@ -1,0 +1,70 @@
+"""Rows with what was learned after they were closed, for those who explain them afterwards.
+
+A set is settled the moment no later sample is expected to match, so the row names the best sample
+*until then*. Rows around it know of samples that came later and lay nearer, just outside the
+tolerance; notes know of samples that would have been better. Decisions are left as they were.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tectum.ledger.row import InputRow, Row
+from tectum.pipeline.orders import Note
+from tectum.pipeline.plan import AlignPlan, Plan
+
+__all__ = ["with_hindsight"]
+
+_Known = list[tuple[int, int]]
+"""Stamp and sequence number of each sample of one input that a row tells of, by stamp."""
+
+
+def with_hindsight(rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = ()) -> list[Row]:
+    """Return copies of `rows` whose refusals and `beaten` marks are those of afterwards."""
+    beaten = {(note.input, note.detail_ns) for note in notes if note.change == "beaten"}
+    known = {item.name: _known(rows, item.name) for item in plan.inputs}
+    aligns = {item.name: item.align for item in plan.inputs}
+    return [
+        replace(
+            row,
+            inputs=tuple(
+                _seen_again(item, row, aligns[item.name], known[item.name], beaten)
+                for item in row.inputs
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _known(rows: Sequence[Row], name: str) -> _Known:
+    found: dict[int, int] = {}
+    for row in rows:
+        for item in row.inputs:
+            if item.name != name:
+                continue
+            if item.seq >= 0:
+                found[item.stamp_ns] = item.seq
+            if item.refused_seq >= 0:
+                found[row.stamp_ns + item.refused_distance_ns] = item.refused_seq
+    return sorted(found.items())
+
+
+def _seen_again(
+    item: InputRow, row: Row, align: AlignPlan, known: _Known, beaten: set[tuple[str, int]]
+) -> InputRow:
+    item = replace(item, beaten=item.beaten or (item.name, row.stamp_ns) in beaten)
+    if item.reason != "out_of_tolerance":
+        return item
+    for stamp_ns, seq in _neighbours(known, row.stamp_ns):
+        distance_ns = stamp_ns - row.stamp_ns
+        if abs(distance_ns) < abs(item.refused_distance_ns):
+            item.refused_seq, item.refused_distance_ns = seq, distance_ns
+            item.limit_ns = align.after_ns if distance_ns > 0 else align.before_ns
+    return item
+
+
+def _neighbours(known: _Known, instant_ns: int) -> _Known:
+    after = bisect_left(known, (instant_ns, 0))
+    return known[max(0, after - 1) : after + 1]

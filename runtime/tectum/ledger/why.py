@@ -1,0 +1,61 @@
+"""Why a result is complete, partial or shed, in sentences made from rows and the plan.
+
+`explain` tells one trigger: what it came to and when, who was waited for, and per input the sample
+used or the best one refused, with the smallest change that would have matched it. `explain_span`
+tells a stretch of triggers: one sentence per cause, however many triggers it cost. Instants are
+in UTC. The same rows give the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tectum.ledger.episode_words import episode_words, oddity_words, overview_words
+from tectum.ledger.episodes import find_episodes
+from tectum.ledger.hindsight import with_hindsight
+from tectum.ledger.input_words import input_words, was_settled
+from tectum.ledger.row import Row
+from tectum.ledger.row_words import row_words
+from tectum.pipeline.orders import Note
+from tectum.pipeline.plan import Plan
+
+__all__ = ["explain", "explain_span"]
+
+
+def explain(
+    row: Row,
+    plan: Plan,
+    history: Sequence[Row] = (),
+    *,
+    later: Sequence[Row] = (),
+    notes: Sequence[Note] = (),
+) -> str:
+    """Return what became of one trigger and why: a line on it and one per input.
+
+    Args:
+        row: a closed row of the ledger.
+        plan: the fusion node's.
+        history: rows before it, latest last: for what is usual, and how often a change helps.
+        later: rows after it; they know of samples that came too late for this one.
+        notes: what changed about its inputs; tells which samples would have been better.
+    """
+    rows = with_hindsight([*history, row, *later], plan, notes)
+    history, row = rows[: len(history)], rows[len(history)]
+    lines = [input_words(item, row, plan, history) for item in row.inputs if was_settled(item)]
+    return "\n  ".join([row_words(row, plan, history), *lines])
+
+
+def explain_span(rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = ()) -> list[str]:
+    """Return the outcome of a stretch of triggers, then a sentence per cause in order of time.
+
+    Args:
+        rows: closed rows in acceptance order.
+        plan: the fusion node's.
+        notes: what changed about its inputs, also around the stretch; sharpens the sentences.
+    """
+    if not rows:
+        return ["no triggers"]
+    rows = with_hindsight(rows, plan, notes)
+    episodes = find_episodes(rows, plan, notes)
+    causes = [episode_words(episode, plan, rows) for episode in episodes]
+    return [overview_words(rows), *causes, *oddity_words(rows, plan, notes)]
