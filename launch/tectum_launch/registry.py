@@ -23,7 +23,7 @@ SHIPPED = {
     "fusion": "tectum_nodes.fusion:FusionNode",
     "kitti_camera": "tectum_nodes.kitti:KittiCamera",
     "kitti_lidar": "tectum_nodes.kitti:KittiLidar",
-    "log": "tectum_nodes.log:LogNode",
+    "log": "tectum_nodes.log_player:LogPlayer",
     "microphone": "tectum_nodes.microphone:MicrophoneNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
