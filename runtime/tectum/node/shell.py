@@ -17,6 +17,7 @@ from tectum.errors import ContractError
 from tectum.inference.stage import Cut, Stage, StageArg, StageOutput, Stopper
 from tectum.ledger.row import Row
 from tectum.message import Message, SampleRef, sample_of
+from tectum.node.lanes import Done
 from tectum.pipeline.events import (
     Arrived,
     Delivered,
@@ -45,41 +46,7 @@ from tectum.pipeline.orders import (
 from tectum.pipeline.pipeline import Pipeline
 from tectum.pipeline.plan import Plan
 
-__all__ = ["Done", "Executor", "Failure", "Shell", "Sink"]
-
-
-class Done(Protocol):
-    """A run that has ended on a lane."""
-
-    @property
-    def run(self) -> int:
-        """Return its number."""
-        ...
-
-    @property
-    def status(self) -> str:
-        """Return ok, failed or cancelled."""
-        ...
-
-    @property
-    def value(self) -> object:
-        """Return what the job returned."""
-        ...
-
-    @property
-    def error(self) -> BaseException | None:
-        """Return what it raised, where it failed."""
-        ...
-
-    @property
-    def begun_ns(self) -> int:
-        """Return when the job began."""
-        ...
-
-    @property
-    def ended_ns(self) -> int:
-        """Return when it ended."""
-        ...
+__all__ = ["Executor", "Failure", "Shell", "Sink"]
 
 
 class Executor(Protocol):
