@@ -17,6 +17,7 @@ from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
 from tectum_launch.commands.launch import launch
 from tectum_launch.commands.nodes import nodes
+from tectum_launch.commands.why import why
 
 __all__ = ["main"]
 
@@ -46,5 +47,5 @@ def main() -> None:
     logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (launch, check, nodes):
+for command in (launch, check, why, nodes):
     main.add_command(command)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tectum.clock import GraphClock
 from tectum_launch.graph import Graph
+from tectum_launch.ledgers import keep_ledgers
 from tectum_launch.members import Limits
 from tectum_launch.report import assemble_report, fusion_reports
 from tectum_launch.run_folder import RunFolder
@@ -58,6 +59,7 @@ def launch(
         exit_code = supervisor.run()
         fusion = fusion_reports(graph, folder.path)
         report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns())
+        keep_ledgers(folder.path)
         if before_removal:
             before_removal(folder.path)
     finally:

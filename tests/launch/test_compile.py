@@ -155,9 +155,9 @@ def test_a_rate_can_ask_for_results_and_a_fusion_node_may_have_no_budget(write_g
 MISTAKES = [
     (
         "an unknown key three levels deep",
-        GOOD.replace("duration: 3s,", "duraton: 3s,"),
-        "graph.yaml:13:26: nodes.perception.inputs.sound.align.window.duraton: unknown key "
-        "'duraton'; allowed: duration, lead, coverage; did you mean 'duration'?",
+        GOOD.replace("lead: -20ms,", "leed: -20ms,"),
+        "graph.yaml:13:40: nodes.perception.inputs.sound.align.window.leed: unknown key "
+        "'leed'; allowed: duration, lead, coverage; did you mean 'lead'?",
     ),
     (
         "an unknown key of a node's own configuration",

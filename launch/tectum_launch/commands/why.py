@@ -1,0 +1,89 @@
+"""`tectum why`: why a result is missing, partial or shed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tectum_launch.ledgers import Ledger
+
+__all__ = ["why"]
+
+_BEFORE, _AFTER = 100, 30
+"""How many rows around one trigger say what is usual, and what came too late."""
+
+
+@click.command()
+@click.argument("source", required=False, metavar="[LOG|RUN]")
+@click.option(
+    "--at", metavar="TIME", help="One trigger: 12:03:10.2 (UTC), or 4.5s after the begin."
+)
+@click.option("--from", "begin", metavar="TIME", help="Only triggers from this time on.")
+@click.option("--to", "end", metavar="TIME", help="Only triggers until this time.")
+@click.option("--json", "as_json", is_flag=True, help="Sentences and rows as JSON.")
+def why(
+    source: str | None, at: str | None, begin: str | None, end: str | None, *, as_json: bool
+) -> None:
+    """Say why results are missing, partial or shed; times are in UTC.
+
+    LOG is a recording; RUN the id or folder of a living run. Default: the newest living run, else
+    the one that ended last.
+    """
+    from tectum_launch.ledgers import read_ledgers  # noqa: PLC0415 - start-up of the command line
+
+    ledgers = read_ledgers(source)
+    if at:
+        documents = [_one_trigger(ledger, at) for ledger in ledgers]
+    else:
+        documents = [_stretch(ledger, begin, end) for ledger in ledgers]
+    if as_json:
+        click.echo(json.dumps(documents, indent=1))
+        return
+    for document in documents:
+        if len(documents) > 1:
+            click.echo(f"{document['node']}:")
+        for sentence in document["sentences"]:
+            click.echo(sentence)
+
+
+def _one_trigger(ledger: Ledger, at: str) -> dict[str, Any]:
+    from tectum.ledger.codec import row_document  # noqa: PLC0415 - start-up of the command line
+    from tectum.ledger.why import explain  # noqa: PLC0415
+    from tectum_launch.moments import parse_moment_ns  # noqa: PLC0415
+
+    rows = ledger.rows
+    if not rows:
+        return {"node": ledger.node, "sentences": ["no triggers"], "row": None}
+    instant_ns = parse_moment_ns(at, rows[0].stamp_ns)
+    index = min(range(len(rows)), key=lambda i: abs(rows[i].stamp_ns - instant_ns))
+    words = explain(
+        rows[index],
+        ledger.plan,
+        rows[max(0, index - _BEFORE) : index],
+        later=rows[index + 1 : index + 1 + _AFTER],
+        notes=ledger.notes,
+    )
+    return {
+        "node": ledger.node,
+        "sentences": words.split("\n"),
+        "row": row_document(rows[index]),
+    }
+
+
+def _stretch(ledger: Ledger, begin: str | None, end: str | None) -> dict[str, Any]:
+    from tectum.ledger.why import explain_span  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.moments import parse_moment_ns  # noqa: PLC0415
+
+    rows = ledger.rows
+    first_ns = rows[0].stamp_ns if rows else 0
+    begin_ns = parse_moment_ns(begin, first_ns) if begin else first_ns
+    end_ns = parse_moment_ns(end, first_ns) if end else 1 << 63
+    inside = [row for row in rows if begin_ns <= row.stamp_ns <= end_ns]
+    return {
+        "node": ledger.node,
+        "triggers": len(inside),
+        "sentences": explain_span(inside, ledger.plan, ledger.notes),
+    }

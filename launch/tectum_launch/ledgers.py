@@ -1,0 +1,158 @@
+"""Where the ledger of a run is found: in a recording, in the folder of a run, or kept at its end.
+
+A run's folder is removed when the run ends; the ledgers of the latest run are kept beside it, so
+that `tectum why` can still be asked. They are replaced by those of the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tectum.errors import ConfigError, DataError
+from tectum.ledger.codec import row_from
+from tectum.ledger.row import Row
+from tectum.pipeline.orders import Note
+from tectum.pipeline.plan import Plan, plan_from
+
+__all__ = ["Ledger", "keep_ledgers", "read_ledgers"]
+
+_KEPT = ".last"
+_SUFFIXES = (".ledger.old", ".ledger")
+"""The older part first."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What one fusion node decided, in acceptance order."""
+
+    node: str
+    plan: Plan
+    rows: list[Row] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def take(self, rows: Iterable[Any], notes: Iterable[Any]) -> None:
+        """Take up rows and notes as the wire has them."""
+        self.rows += [row_from(row) for row in rows]
+        self.notes += [Note(**note) for note in notes]
+
+
+def read_ledgers(where: str | None = None) -> list[Ledger]:
+    """Return the ledger of each fusion node.
+
+    Args:
+        where: a recording, a ledger file, the folder or id of a run; None for the newest living
+            run, else the run that ended last.
+
+    Raises:
+        DataError: there is no such recording or run, or it has no ledger.
+    """
+    path = Path(where).expanduser() if where else _latest()
+    if path.is_file() and path.suffix == ".ledger":
+        return [_from_files(path.with_suffix(""))]
+    if path.is_file():
+        return _from_log(path)
+    if not path.is_dir():
+        from tectum.rundir import find_run  # noqa: PLC0415 - start-up of the command line
+
+        path = find_run(where)
+    found = [_from_files(file.with_suffix("")) for file in sorted(path.glob("*.ledger"))]
+    if not found:
+        msg = f"{path} has no ledger: no fusion node has begun there"
+        raise DataError(msg)
+    return found
+
+
+def keep_ledgers(folder: Path) -> None:
+    """Keep the ledgers of the run in `folder`, in place of those of the run before."""
+    draft, kept = folder.parent / f"{_KEPT}.{os.getpid()}", folder.parent / _KEPT
+    draft.mkdir(mode=0o700)
+    for suffix in _SUFFIXES:
+        for file in folder.glob(f"*{suffix}"):
+            shutil.copy(file, draft / file.name)
+    shutil.rmtree(kept, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run ended at this moment: its ledgers are kept
+        draft.rename(kept)
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def _latest() -> Path:
+    from tectum.rundir import live_runs, runs_folder  # noqa: PLC0415 - start-up
+
+    alive = live_runs()
+    if alive:
+        return alive[0]
+    kept = runs_folder() / _KEPT
+    if kept.is_dir():
+        return kept
+    msg = "no run lives or has ended here; name a recording, or start a run: tectum launch GRAPH"
+    raise DataError(msg)
+
+
+def _from_files(stem: Path) -> Ledger:
+    """Read `<stem>.ledger`, after its older part where there is one."""
+    import msgpack  # noqa: PLC0415 - start-up of the command line
+
+    ledger: Ledger | None = None
+    for suffix in _SUFFIXES:
+        path = stem.with_name(stem.name + suffix)
+        if not path.is_file():
+            continue
+        entries = msgpack.Unpacker(strict_map_key=False)
+        entries.feed(path.read_bytes())
+        for entry in entries:  # a last entry that was cut is left out
+            ledger = _taken(stem.name, ledger, entry, path)
+    if ledger is None:
+        msg = f"{stem}.ledger is empty: its fusion node ended before it began"
+        raise DataError(msg)
+    return ledger
+
+
+def _taken(node: str, ledger: Ledger | None, entry: object, path: Path) -> Ledger:
+    if not isinstance(entry, dict) or (ledger is None and "plan" not in entry):
+        msg = f"{path} is not a ledger of this version of Tectum"
+        raise DataError(msg)
+    if ledger is None:
+        return Ledger(node, _plan(entry["plan"], path))
+    ledger.take(*([entry[key]] if key in entry else [] for key in ("row", "note")))
+    return ledger
+
+
+def _from_log(path: Path) -> list[Ledger]:
+    from tectum.message import Kind  # noqa: PLC0415 - start-up of the command line
+    from tectum.recording.reader import LogReader  # noqa: PLC0415
+
+    with LogReader(path) as reader:
+        ledgers: dict[str, Ledger] = {}
+        for header in reader.latched.values():
+            if header.fields.get("fact") == "plan":
+                node = header.topic.partition("/")[0]
+                ledgers[node] = Ledger(node, _plan(header.fields["plan"], path))
+        topics = [name for name, topic in reader.topics.items() if topic.kind is Kind.LEDGER]
+        for record in reader.messages(topics) if topics else ():
+            header = record.message.header
+            ledger = ledgers.get(header.topic.partition("/")[0])
+            if ledger is not None:
+                ledger.take(_listed(header.fields, "rows"), _listed(header.fields, "notes"))
+    if not ledgers:
+        msg = f"{path} has no ledger: record the topics of the fusion node too, topics: ['*']"
+        raise DataError(msg)
+    return list(ledgers.values())
+
+
+def _listed(fields: Mapping[str, Any], key: str) -> list[Any]:
+    value = fields.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _plan(document: Any, path: Path) -> Plan:
+    try:
+        return plan_from(document)
+    except ConfigError as error:
+        msg = f"{path}: {error}"
+        raise DataError(msg) from error
