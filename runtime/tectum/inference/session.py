@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tectum.errors import DeviceError, ModelError
+from tectum.errors import ClosedError, DeviceError, ModelError
 from tectum.inference.device import CPU, Device
 from tectum.inference.files import check_hash, find_file
 from tectum.inference.manifest import InputTensor, Manifest, OutputTensor
@@ -94,10 +94,14 @@ class Session:
 
         Raises:
             Cancelled: the run was stopped.
+            ClosedError: the session was closed.
             ModelError: ONNX Runtime refuses the feeds, or a node failed.
         """
         import onnxruntime  # noqa: PLC0415 - heavy
 
+        if self._session is None:
+            msg = f"{self.manifest.model} has been closed"
+            raise ClosedError(msg)
         options = onnxruntime.RunOptions()  # its flag is sticky: a fresh one for each run
         options.log_severity_level = 4  # a stopped run is no error: the exception says it
         stopper.on_stop(lambda: setattr(options, "terminate", True))
