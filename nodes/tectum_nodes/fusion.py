@@ -10,10 +10,10 @@ All decisions are the pipeline's; this file moves bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from pydantic import Field
-from tectum.node.lanes import Lanes
 
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.inference.stage import OutputSpec, Stage, StageOutput
@@ -23,6 +23,7 @@ from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
 from tectum.message import Kind, Message, Value
 from tectum.node.base import Context, Node, NodeConfig
+from tectum.node.lanes import Lanes
 from tectum.node.result import result_arrays, result_document
 from tectum.node.shell import Failure, Shell
 from tectum.pipeline.events import Event
@@ -75,6 +76,7 @@ class FusionNode(Node):
             self._inputs.setdefault(item.topic, []).append(item.name)
         self._stages: dict[str, Stage] = {}
         self._lanes: Lanes | None = None
+        self._exit = ExitStack()
 
     @classmethod
     def topics_of(cls, config: FusionConfig) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ class FusionNode(Node):
         self._subscriber = context.subscribe(self.topics_of(self.config))
         self._lanes = Lanes(self.plan.lanes, context.clock, on_done=self._subscriber.wake)
         self._desk = Desk(context, self.plan, self._stages, _model_hashes(self._stages))
+        self._exit.callback(self._desk.close)
         self._shell = Shell(
             self.plan,
             self._stages,
@@ -120,6 +123,7 @@ class FusionNode(Node):
             self._lanes.close()
         for stage in self._stages.values():
             stage.close()
+        self._exit.close()
 
     def _take(self, received: Received) -> None:
         if received.gap is not None:
@@ -187,6 +191,10 @@ class Desk:
             span_ns=row.span_ns,
             fields={"result": document},
         )
+
+    def close(self) -> None:
+        """Close the ledger file."""
+        self._ledger.close()
 
     def close_row(self, row: Row) -> None:
         """Write a final row to the ledger."""

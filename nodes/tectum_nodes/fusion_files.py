@@ -39,6 +39,10 @@ class LedgerFile:
             self._begin()
         self._size += self._file.write(data)
 
+    def close(self) -> None:
+        """Close the file; it stays where it is."""
+        self._file.close()
+
     def _begin(self) -> None:
         self._file = self._path.open("wb", buffering=0)
         self._size = self._file.write(msgpack.packb({"plan": plan_document(self._plan)}))

@@ -2,9 +2,9 @@
 
 `Tally.document` is the core of a report (docs/results.md). Latency counts from the end of the
 trigger's capture, age from its start, both to the returned delivery. The phases partition the
-latency of an answered trigger: transit (end of capture -> accepted), wait (-> every pick
+latency of an answered trigger: receive (end of capture -> accepted), wait (-> every pick
 committed), encode (-> the head begins: what was left of encoding, and the wait for a lane),
-head, deliver.
+fuse (the head), deliver.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tectum.pipeline.plan import InputPlan, Plan
 
 __all__ = ["PHASES", "Tally"]
 
-PHASES = ("transit", "wait", "encode", "head", "deliver")
+PHASES = ("receive", "wait", "encode", "fuse", "deliver")
 _NS_PER_MS = 1_000_000
 _COUNTED_APART = ("received", "used", "beaten")
 
