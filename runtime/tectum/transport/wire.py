@@ -18,6 +18,7 @@ import numpy as np
 
 from tectum.errors import ContractError, WireError
 from tectum.message import DTYPES, BufferSpec, Header, Kind, Value
+from tectum.transport.kinds import kind_trouble
 
 __all__ = ["VERSION", "decode", "encode", "topic_frame", "topic_of"]
 
@@ -41,6 +42,10 @@ def encode(header: Header) -> tuple[bytes, bytes]:
     Raises:
         ContractError: a topic, field or size is not one that `decode` would accept.
     """
+    trouble = kind_trouble(header)
+    if trouble is not None:
+        msg = f"{header.topic}: {trouble}"
+        raise ContractError(msg)
     document: dict[str, object] = {
         "v": VERSION,
         "k": header.kind.value,
@@ -76,7 +81,7 @@ def decode(frames: Sequence[bytes | memoryview]) -> Header:
     kind = document.get("k")
     if not isinstance(kind, str) or kind not in _KINDS:
         _refuse("kind (k)", kind, f"one of {', '.join(_KINDS)}")
-    return Header(
+    header = Header(
         topic=topic,
         kind=_KINDS[kind],
         seq=_integer(document, "q", 0),
@@ -89,6 +94,10 @@ def decode(frames: Sequence[bytes | memoryview]) -> Header:
         fields=_fields(document.get("x", {})),
         buffers=_buffers(document.get("b"), frames[2:]),
     )
+    trouble = kind_trouble(header)
+    if trouble is not None:
+        raise WireError(trouble)
+    return header
 
 
 @lru_cache(maxsize=1024)

@@ -35,7 +35,7 @@ def nonsense():
 
 
 def good(seq):
-    fields = {"encoding": "rgb8"}
+    fields = {"encoding": "mono8"}
     header = Header(
         "camera/image", Kind.IMAGE, seq, 5, fields=fields, buffers=(BufferSpec("uint8", (4, 4)),)
     )
