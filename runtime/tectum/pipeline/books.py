@@ -12,7 +12,7 @@ from collections import deque
 from tectum.budget.latency import LatencyModel
 from tectum.budget.planner import Planner
 from tectum.errors import ContractError
-from tectum.ledger.row import Status
+from tectum.ledger.row import InputRow, Status
 from tectum.message import SampleRef
 from tectum.pipeline.accept import requirements
 from tectum.pipeline.opened import OpenSet
@@ -126,6 +126,24 @@ class Books:
         item.encode_begin_ns, item.encode_end_ns = run.begun_ns, run.ended_ns
         if port.encoder is not None and run.variant != port.encoder.variants[0]:
             opened.flag("degraded")
+        if run.ok:
+            self.keep(port, item, run)
+
+    def keep(self, port: Port, item: InputRow, run: Run) -> None:
+        """Keep the newest embedding of an input: later sets may share it, or want it cached."""
+        if item.status is not Status.FRESH or port.cached is run:
+            return
+        if port.cached is not None and item.stamp_ns < port.cached_at_ns:
+            return
+        self.forget_cached(port)
+        self.runs.hold(run)
+        port.cached, port.cached_at_ns = run, item.stamp_ns
+
+    def forget_cached(self, port: Port) -> None:
+        """Drop the embedding that was kept, if any."""
+        if port.cached is not None:
+            self.give_up(port.cached)
+            port.cached = None
 
     def use_cached(self, opened: OpenSet, port: Port) -> None:
         """Let the embedding of an earlier sample stand in; the reason why stays."""

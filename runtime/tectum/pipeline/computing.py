@@ -8,7 +8,7 @@ sets by stage and samples.
 from __future__ import annotations
 
 from tectum.budget.planner import Choice
-from tectum.ledger.row import InputRow, Status
+from tectum.ledger.row import Status
 from tectum.pipeline.books import Books, picked
 from tectum.pipeline.losing import Losing
 from tectum.pipeline.opened import OpenSet
@@ -59,7 +59,7 @@ class Computing:
                 continue
             if ok:
                 opened.row.inputs[port.index].encode_end_ns = run.ended_ns
-                self._cache(port, opened.row.inputs[port.index], run)
+                self._books.keep(port, opened.row.inputs[port.index], run)
             else:
                 self._losing.lose(opened, port, "encoder_failed")
 
@@ -149,14 +149,3 @@ class Computing:
         else:
             opened.settle_outcome()
             opened.answer, opened.resolved = run.id, True
-
-    def _cache(self, port: Port, item: InputRow, run: Run) -> None:
-        """Keep the newest embedding of an input that may stand in for later ones."""
-        if not port.plan.cache_ns or item.status is not Status.FRESH or port.cached is run:
-            return
-        if port.cached is not None:
-            if item.stamp_ns < port.cached_at_ns:
-                return
-            self._books.give_up(port.cached)
-        self._books.runs.hold(run)
-        port.cached, port.cached_at_ns = run, item.stamp_ns

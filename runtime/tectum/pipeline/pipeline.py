@@ -135,6 +135,8 @@ class Pipeline:
             books.hear(port, "heard")
         if port.hops is not None:
             port.hops.add(sample)
+            if port.hops.skipped:
+                port.raw.counts["skipped"] = port.hops.skipped
             port.raw.release_all()
             books.dirty = True
         else:
@@ -157,6 +159,7 @@ class Pipeline:
         port.raw.dropped.clear()
         if oddity == "clock_step":
             self._triggering.clock_stepped(port)
+            books.forget_cached(port)
         return False
 
     def _promised(self, event: Promised) -> None:

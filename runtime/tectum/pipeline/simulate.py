@@ -50,6 +50,7 @@ def simulate(
     durations: Durations,
     *,
     delivery_ns: int = 0,
+    cancels: bool = True,
     orders_to: Callable[[Order], None] | None = None,
 ) -> Simulation:
     """Run `arrivals` (events in time order) through a pipeline and return what it decided.
@@ -60,9 +61,11 @@ def simulate(
             After the last one every input has ended.
         durations: how long each run takes.
         delivery_ns: how long each delivery takes.
+        cancels: whether a cancelled run ends at once, as a model's does, or goes its whole way, as
+            code that hangs or cannot be stopped would.
         orders_to: called with every order, for tests and tools.
     """
-    return _Simulator(plan, durations, delivery_ns, orders_to).run(arrivals)
+    return _Simulator(plan, durations, delivery_ns, cancels, orders_to).run(arrivals)
 
 
 class _Simulator:
@@ -71,11 +74,13 @@ class _Simulator:
         plan: Plan,
         durations: Durations,
         delivery_ns: int,
+        cancels: bool,
         orders_to: Callable[[Order], None] | None,
     ) -> None:
         self.pipeline = Pipeline(plan)
         self.durations = durations
         self.delivery_ns = delivery_ns
+        self.cancels = cancels
         self.orders_to = orders_to
         self.result = Simulation()
         self.future: list[tuple[int, int, Event]] = []
@@ -137,7 +142,8 @@ class _Simulator:
             status = "ok" if took_ns >= 0 else "failed"
             self._later(Finished(now_ns + abs(took_ns), order.run, status, abs(took_ns)))
         elif isinstance(order, Cancel):
-            self._later(Finished(now_ns, order.run, "cancelled", 0))
+            if self.cancels:
+                self._later(Finished(now_ns, order.run, "cancelled", 0))
         elif isinstance(order, Emit):
             self._later(Delivered(now_ns + self.delivery_ns, order.row.trigger))
         elif isinstance(order, Close):
