@@ -134,17 +134,32 @@ class LogWriter:
     def write_run(self, document: Mapping[str, Any], now_ns: int) -> None:
         """Keep what a run is (`run.json`: effective graph, clock, processes) in the file.
 
-        It goes into the metadata, for the ordinary tools, and whole into an attachment. Its
-        `rig`, where it has one, becomes calibrations and transforms.
+        It goes into the metadata, for the ordinary tools, and whole into an attachment. The rig,
+        where it has one (`rig`, or that of its `description`), becomes calibrations and transforms.
         """
         facts = {key: _text(value) for key, value in document.items()}
         whole = json.dumps(document, ensure_ascii=False, indent=1).encode()
         with disk_errors(self.path):
             self._mcap.add_metadata("tectum/run", facts)
             self._mcap.add_attachment(now_ns, now_ns, RUN_ATTACHMENT, "application/json", whole)
-        rig = document.get("rig")
-        if isinstance(rig, Mapping):
-            self._write_rig(rig, now_ns)
+        description = document.get("description")
+        for owner in (document, description if isinstance(description, Mapping) else {}):
+            rig = owner.get("rig")
+            if isinstance(rig, Mapping):
+                self.write_rig(rig, now_ns)
+
+    def write_facts(self, name: str, facts: Mapping[str, str]) -> None:
+        """Keep words about the recording itself as the metadata `name`."""
+        with disk_errors(self.path):
+            self._mcap.add_metadata(name, dict(facts))
+
+    def write_rig(self, rig: Mapping[str, Any], now_ns: int) -> None:
+        """Keep a rig as calibrations and transforms for viewers; once, if it is the same."""
+        if rig == self._rig:
+            return
+        self._rig = rig
+        for topic, schema, data in rig_records(rig, now_ns):
+            self._add(_Record(topic, schema, data), now_ns, now_ns)
 
     def flush(self) -> None:
         """Close the chunk and hand everything to the system: a crash no longer takes it.
@@ -218,14 +233,7 @@ class LogWriter:
             )
         rig = header.fields.get("rig")
         if isinstance(rig, Mapping):
-            self._write_rig(rig, now_ns)
-
-    def _write_rig(self, rig: Mapping[str, Any], now_ns: int) -> None:
-        if rig == self._rig:
-            return
-        self._rig = rig
-        for topic, schema, data in rig_records(rig, now_ns):
-            self._add(_Record(topic, schema, data), now_ns, now_ns)
+            self.write_rig(rig, now_ns)
 
     def _flush_if_due(self, now_ns: int) -> None:
         if self._flushed_ns is None:

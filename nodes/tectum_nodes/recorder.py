@@ -1,0 +1,197 @@
+"""The recorder: writes what is said in a graph into an MCAP log, and never holds the graph up.
+
+It hears everything, the books included: results, ledger, journal, constant facts, and what nodes
+state of their losses. What it could not record is counted in the log and said at the end. When the
+disk runs full it stops recording and the graph goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.errors import DataError
+from tectum.node.base import Context, Node, NodeConfig
+from tectum.node.fields import Duration
+from tectum.recording.store import ImageStorage
+from tectum.recording.writer import Compression, LogWriter, WriteOptions
+from tectum_nodes.log_thread import LogThread, LogThreadLimits
+
+__all__ = ["RecorderConfig", "RecorderNode"]
+
+_WAIT_NS = 20 * NS_PER_MS
+_MEASURE_NS = 3 * NS_PER_S
+"""After so long the rate is said."""
+_LAST_WORDS = 5
+"""At the end, the recorder listens until nothing has come for so many waits."""
+
+
+class RecorderConfig(NodeConfig):
+    """What is recorded, where, and how."""
+
+    path: str = ""
+    """The log; default: the graph's name and the date in the folder where the graph was started."""
+    topics: tuple[str, ...] = ("*",)
+    """Topics or patterns with `*`."""
+    images: Literal["jpeg", "raw"] = "jpeg"
+    """How pictures that are published raw are stored; JPEG pictures stay as they are."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """Of JPEG."""
+    compression: Compression = "none"
+    """Of everything: none, lz4, zstd; it costs the processor more than it saves on the disk."""
+    flush: Annotated[Duration, Field(ge=10 * NS_PER_MS, le=10 * NS_PER_S)] = 500 * NS_PER_MS
+    """A crash costs at most what came within this time."""
+    overwrite: bool = False
+    """Replace a log that exists."""
+    min_free_mb: Annotated[int, Field(ge=0)] = 500
+    """Recording stops when less than this is free on the disk."""
+    queue_mb: Annotated[int, Field(ge=1)] = 256
+    """What may wait to be written; what comes beyond it is left out and counted."""
+
+
+class RecorderNode(Node):
+    """Records a graph."""
+
+    Config: ClassVar[type[NodeConfig]] = RecorderConfig
+    config: RecorderConfig
+
+    @classmethod
+    def topics_of(cls, config: RecorderConfig) -> tuple[str, ...]:
+        """Return the topics or patterns that are recorded."""
+        return config.topics
+
+    def __init__(self, config: Any) -> None:
+        """Open nothing yet."""
+        super().__init__(config)
+        self._thread: LogThread | None = None
+        self._gaps: Counter[str] = Counter()
+        self._said_rate = False
+        self._said_stop = False
+
+    def open(self, context: Context) -> None:
+        """Create the log and join the publishers.
+
+        Raises:
+            DataError: the log exists, cannot be written, or the disk is too full.
+        """
+        self._path = _log_path(self.config, context)
+        free = _free_bytes(self._path)
+        if free < self.config.min_free_mb * 1_000_000:
+            msg = (
+                f"only {free / 1e6:.0f} MB are free for {self._path}: make room, or lower "
+                f"min_free_mb ({self.config.min_free_mb})"
+            )
+            raise DataError(msg)
+        writer = LogWriter(self._path, _options(self.config))
+        writer.write_run(context.run, context.clock.now_ns())
+        limits = LogThreadLimits(
+            self.config.queue_mb * 1024 * 1024, self.config.min_free_mb * 1_000_000
+        )
+        self._thread = LogThread(writer, context.clock, limits)
+        self._subscriber = context.subscribe(_all_topics(self.config, context))
+        context.log.info("records into %s (%.0f GB free)", self._path, free / 1e9)
+
+    def run(self, context: Context) -> None:
+        """Record until the graph stops, and then what is still on its way."""
+        self._began_ns = context.clock.now_ns()
+        while not context.stopping:
+            self._subscriber.wait(_WAIT_NS)
+            self._drain(context)
+            context.serve(context.clock.now_ns())
+            self._say(context)
+        self._hear_last_words(context)
+        self._finish(context)
+
+    def close(self) -> None:
+        """Finish the log, also after a failure."""
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            thread.close({"gaps": str(dict(self._gaps)) if self._gaps else ""})
+
+    def _hear_last_words(self, context: Context) -> None:
+        """Take what is still on its way: those who publish have ended before."""
+        quiet, waits = 0, 0
+        while quiet < _LAST_WORDS and waits < 4 * _LAST_WORDS:
+            self._subscriber.wait(_WAIT_NS)
+            quiet = 0 if self._drain(context) else quiet + 1
+            waits += 1
+
+    def _drain(self, context: Context) -> int:
+        """Hand over what has come; return how much that was."""
+        received = self._subscriber.drain()
+        now_ns = context.clock.now_ns()
+        for item in received:
+            if item.gap is not None:
+                self._gaps[item.gap.topic] += item.gap.missing
+            if item.message is not None and self._thread is not None:
+                self._thread.put(item.message, now_ns)
+        return len(received)
+
+    def _say(self, context: Context) -> None:
+        """Say the rate once, and once that recording has stopped."""
+        thread, now_ns = self._thread, context.clock.now_ns()
+        if thread is None:
+            return
+        if thread.stopped and not self._said_stop:
+            self._said_stop = True
+            context.log.error("recording has stopped, the graph goes on: %s", thread.stopped)
+        if not self._said_rate and now_ns - self._began_ns >= _MEASURE_NS:
+            self._said_rate = True
+            rate = thread.written_bytes / ((now_ns - self._began_ns) / NS_PER_S)
+            minutes = _free_bytes(self._path) / max(rate, 1.0) / 60
+            text = "%.1f MB/s: the disk is full in %.0f minutes"
+            context.log.info(text, rate / 1e6, minutes)
+
+    def _finish(self, context: Context) -> None:
+        thread = self._thread
+        if thread is None:
+            return
+        self.close()
+        words = [f"{thread.written} messages, {thread.written_bytes / 1e6:.1f} MB"]
+        words += [f"{thread.left_out} left out"] if thread.left_out else []
+        words += [f"{thread.refused} could not be stored"] if thread.refused else []
+        lost = sum(self._gaps.values())
+        words += [f"{lost} never came"] if lost else []
+        words += [f"stopped early: {thread.stopped}"] if thread.stopped else []
+        clean = len(words) == 1
+        say = context.log.info if clean else context.log.warning
+        say("recorded into %s: %s", self._path, "; ".join(words))
+
+
+def _log_path(config: RecorderConfig, context: Context) -> Path:
+    if config.path:
+        return Path(config.path).expanduser()
+    date = datetime.fromtimestamp(context.clock.now_ns() / NS_PER_S, tz=UTC)
+    name = str(context.run.get("graph") or "graph")
+    return Path(f"{name}-{date:%Y%m%d-%H%M%S}.mcap").absolute()
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except FileNotFoundError:
+        msg = f"{path} cannot be written: the folder {path.parent} does not exist; create it first"
+        raise DataError(msg) from None
+
+
+def _options(config: RecorderConfig) -> WriteOptions:
+    return WriteOptions(
+        images=ImageStorage(config.images, config.quality),
+        compression=config.compression,
+        flush_ns=config.flush,
+        overwrite=config.overwrite,
+    )
+
+
+def _all_topics(config: RecorderConfig, context: Context) -> tuple[str, ...]:
+    """Return the topics, and where everything is recorded, what other nodes state of losses."""
+    if "*" not in config.topics:
+        return config.topics
+    nodes = [name for name in context.run.get("nodes", ()) if name != context.name]
+    return (*config.topics, *(f"{name}/@statement" for name in nodes))
