@@ -157,7 +157,10 @@ def normalise(
     """Return `(x * scale - mean) / std` in float32; lists are per channel (last axis)."""
     factor = np.float32(scale) / np.asarray(std, np.float32)
     shift = np.asarray(mean, np.float32) / np.asarray(std, np.float32)
-    return view.having(view.array.astype(np.float32) * factor - shift)
+    array = np.multiply(view.array, factor, dtype=np.float32)
+    if np.any(shift):
+        array -= shift
+    return view.having(array)
 
 
 def layout(view: View, *, order: str) -> View:
