@@ -4,10 +4,9 @@ A config is plain data and hashable. Two processes with equal configs simulate t
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, get_args
 
-from tectum.errors import ConfigError
+from tectum.errors import ConfigError, nearest_name
 
 Weather = Literal["day", "dusk", "fog", "rain"]
 WEATHERS: tuple[Weather, ...] = get_args(Weather)
@@ -84,9 +83,8 @@ class DriveConfig:
 def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
     if value in allowed:
         return
-    near = get_close_matches(value, allowed, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    msg = f"{key}: {value!r} is not known, allowed are {', '.join(allowed)}{hint}"
+    near = nearest_name(value, allowed)
+    msg = f"{key}: {value!r} is not known, allowed are {', '.join(allowed)}{near}"
     raise ConfigError(msg)
 
 

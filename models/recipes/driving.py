@@ -1,0 +1,215 @@
+"""Train the models of the simulated drive.
+
+    python models/recipes/driving_data.py DATA
+    python models/recipes/driving.py camera|lidar|siren|head DATA WORK
+    python models/recipes/driving_export.py DATA WORK
+
+Needs the extra `export`; about an hour on one core of a laptop, no GPU. Seed 7 throughout.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from driving_data import Samples
+from driving_nets import CameraEncoder, Head, LidarEncoder, SirenEncoder
+from metrics import average_precision
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+SEED = 7
+Batch = tuple[Tensor, ...]
+Loss = Callable[[Batch], Tensor]
+
+
+def fit(
+    model: nn.Module, loss: Loss, batches: Callable[[int], Iterator[Batch]],
+    steps: int, epochs: int, rate: float,
+) -> None:  # fmt: skip
+    """AdamW with one cycle of the learning rate."""
+    optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.02)
+    plan = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps * epochs, pct_start=0.15
+    )
+    model.train()
+    begun = time.perf_counter()
+    for epoch in range(epochs):
+        total = 0.0
+        for batch in batches(epoch):
+            optimiser.zero_grad()
+            value = loss(batch)
+            value.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+            optimiser.step()
+            plan.step()
+            total += value.item()
+        spent = time.perf_counter() - begun
+        print(f"epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}, {spent:.0f} s", flush=True)
+    model.eval()
+
+
+def shuffled(size: int, columns: list[np.ndarray], batch: int) -> Callable[[int], Iterator[Batch]]:
+    """Batches of columns in an order of its own for each epoch."""
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        order = np.random.default_rng([SEED, epoch]).permutation(size)
+        for start in range(0, size - batch + 1, batch):
+            rows = np.sort(order[start : start + batch])
+            yield tuple(torch.from_numpy(np.asarray(column[rows])) for column in columns)
+
+    return batches
+
+
+def rasters(model: LidarEncoder, data: Samples) -> np.ndarray:
+    """The lidar encoder's rasters, float16."""
+    maps = []
+    with torch.no_grad():
+        for points, count in zip(data.points, data.count, strict=True):
+            cloud = torch.from_numpy(points[:count].astype(np.float32))
+            maps.append(model.raster(cloud)[0].half().numpy())
+    return np.stack(maps)
+
+
+def train_camera(folder: Path, model: CameraEncoder, epochs: int) -> None:
+    """Camera to occupancy."""
+    data = Samples.load(folder, "train")
+
+    def loss(batch: Batch) -> Tensor:
+        image, truth = batch
+        dimmed = image.float() * torch.empty(len(image), 1, 1, 1).uniform_(0.8, 1.2)
+        return cross_entropy(model.logits(dimmed.clamp(0, 255))[1], truth.float())
+
+    size = len(data.image)
+    batches = shuffled(size, [data.image, data.occupancy], 32)
+    fit(model, loss, batches, size // 32, epochs, 4e-3)
+
+
+def train_lidar(folder: Path, model: LidarEncoder, epochs: int) -> None:
+    """Lidar to occupancy."""
+    data = Samples.load(folder, "train")
+    maps = rasters(model, data)
+
+    def loss(batch: Batch) -> Tensor:
+        raster, truth = batch
+        return cross_entropy(model.logits(raster.float())[1], truth.float())
+
+    batches = shuffled(len(maps), [maps, data.occupancy], 32)
+    fit(model, loss, batches, len(maps) // 32, epochs, 4e-3)
+
+
+def train_siren(folder: Path, model: SirenEncoder, epochs: int) -> None:
+    """Sound to siren."""
+    audio = np.load(folder / "sound_audio.npy", mmap_mode="r")
+    truth = np.load(folder / "sound_approaching.npy")
+
+    def loss(batch: Batch) -> Tensor:
+        sound, approaching = batch
+        gain = torch.empty(len(sound), 1).uniform_(0.6, 1.5)
+        loud = (sound.float() * gain).clamp(-32768, 32767)
+        return cross_entropy(model.logits(loud)[1][:, 0], approaching.float())
+
+    fit(model, loss, shuffled(len(audio), [audio, truth], 64), len(audio) // 64, epochs, 3e-3)
+
+
+def embeddings(folder: Path, work: Path, name: str) -> list[np.ndarray]:
+    """Embeddings of a set by the trained encoders: camera, lidar, siren."""
+    data = Samples.load(folder, name)
+    camera, lidar, siren = (trained(work, n) for n in ("camera", "lidar", "siren"))
+    found: list[list[np.ndarray]] = [[], [], []]
+    with torch.no_grad():
+        for k in range(0, len(data.image), 64):
+            rows = slice(k, k + 64)
+            clouds = [
+                lidar.raster(torch.from_numpy(p[:n].astype(np.float32)))
+                for p, n in zip(data.points[rows], data.count[rows], strict=True)
+            ]
+            outputs = (
+                camera.logits(torch.from_numpy(data.image[rows]))[0].half(),
+                lidar.logits(torch.cat(clouds))[0].half(),
+                siren.logits(torch.from_numpy(data.audio[rows]))[0],
+            )
+            for into, output in zip(found, outputs, strict=True):
+                into.append(output.numpy())
+    return [np.concatenate(rows) for rows in found]
+
+
+def train_head(folder: Path, work: Path, model: Head, epochs: int) -> None:
+    """Embeddings to both answers, with modalities dropped at random."""
+    data = Samples.load(folder, "head")
+    columns = [*embeddings(folder, work, "head"), data.occupancy, data.approaching]
+    draw = torch.Generator().manual_seed(SEED)
+
+    def loss(batch: Batch) -> Tensor:
+        camera, lidar, siren, occupied, approaching = batch
+        keep = torch.rand(len(camera), 3, generator=draw) < 0.6
+        keep |= torch.rand(len(camera), 1, generator=draw) < 0.45
+        grid, alarm = model.logits(camera.float(), lidar.float(), siren, keep.float())
+        alarm_loss = cross_entropy(alarm[:, 0], approaching.float())
+        return cross_entropy(grid, occupied.float()) + 0.1 * alarm_loss
+
+    size = len(data.image)
+    fit(model, loss, shuffled(size, columns, 64), size // 64, epochs, 3e-3)
+
+
+NETS: dict[str, type[nn.Module]] = {
+    "camera": CameraEncoder,
+    "lidar": LidarEncoder,
+    "siren": SirenEncoder,
+    "head": Head,
+}
+EPOCHS = {"camera": 10, "lidar": 10, "siren": 6, "head": 16}
+
+
+def trained(work: Path, name: str) -> nn.Module:
+    """A network with the weights of its training."""
+    model = NETS[name]()
+    model.load_state_dict(torch.load(work / f"{name}.pt", weights_only=True))
+    return model.eval()
+
+
+def report(folder: Path, name: str, model: nn.Module) -> None:
+    """Average precision on the held-out seeds."""
+    data = Samples.load(folder, "held")
+    with torch.no_grad():
+        if name == "camera":
+            score = [model(torch.from_numpy(data.image[k : k + 1]))[1][0] for k in range(1024)]
+            truth = data.occupancy
+        elif name == "lidar":
+            clouds = zip(data.points, data.count, strict=True)
+            score = [model(torch.from_numpy(p[:n].astype(np.float32)))[1][0] for p, n in clouds]
+            truth = data.occupancy
+        else:
+            score = [model(torch.from_numpy(data.audio[k : k + 1]))[1][0] for k in range(1024)]
+            truth = data.approaching[:, None]
+    found = torch.stack(score).numpy()
+    by_weather = [
+        round(average_precision(truth[data.weather == w], found[data.weather == w]), 3)
+        for w in range(4)
+    ]
+    print(name, round(average_precision(truth, found), 3), by_weather, "chance", truth.mean())
+
+
+def main(name: str, folder: Path, work: Path) -> None:
+    """Train one network and keep its weights."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    work.mkdir(parents=True, exist_ok=True)
+    model = NETS[name]()
+    if name == "head":
+        train_head(folder, work, model, EPOCHS[name])
+    else:
+        {"camera": train_camera, "lidar": train_lidar, "siren": train_siren}[name](
+            folder, model, EPOCHS[name]
+        )
+    torch.save(model.state_dict(), work / f"{name}.pt")
+    if name != "head":
+        report(folder, name, model)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

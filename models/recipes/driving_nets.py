@@ -1,0 +1,257 @@
+"""The networks of the simulated drive: three encoders and a fusion head, in PyTorch.
+
+Each encoder takes the sensor's tensor as it is and gives an embedding and a decision of its own.
+Camera and lidar share the bird's-eye grid of `tectum_nodes.simulation.truth` (24 x 16 cells of
+2 m). Nothing here is imported at run time; the exported ONNX files are what runs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tectum_nodes.simulation.rig import CameraModel, LidarModel
+from tectum_nodes.simulation.truth import GRID
+
+ROWS, COLUMNS, CELL_M = GRID.rows, GRID.columns, GRID.cell_m
+SHARED = 32
+SOUND = 32
+
+
+def block(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution, normalisation, ReLU."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Residual(nn.Module):
+    """Two convolutions around a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.one, self.two = block(width, width), block(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return x + self.two(self.one(x))
+
+
+class GridDecision(nn.Module):
+    """Embedding on the grid to probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(SHARED, 1, 1)
+        nn.init.constant_(self.score.bias, -2.5)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """(b, 32, 24, 16) to logits (b, 24, 16)."""
+        return self.score(embedding).squeeze(1)
+
+
+class CameraEncoder(nn.Module):
+    """Image to bird's-eye grid.
+
+    A dense layer along each image column turns heights into the grid's rows (distance and height
+    in the image are tied by the ground plane; cf. Roddick and Cipolla 2020, "Predicting semantic
+    map representations from images using pyramid occupancy networks"). A constant matrix per row,
+    from the pinhole model, then spreads columns of the image over columns of the grid.
+    """
+
+    SKY = 48
+    STRIDE = 8
+
+    def __init__(self, width: int = 32, deep: int = 2) -> None:
+        super().__init__()
+        first = width * 3 // 4
+        self.picture = nn.Sequential(
+            block(3, first, 4, kernel=7), block(first, first),
+            block(first, width, 2), *(Residual(width) for _ in range(deep)),
+        )  # fmt: skip
+        self.thin = block(width, 20, kernel=1)
+        heights = (192 - self.SKY) // self.STRIDE
+        self.depth = nn.Conv1d(20 * heights, 14 * ROWS, 1)
+        self.register_buffer("spread", torch.tensor(column_spread(self.STRIDE)), persistent=False)
+        self.bird = nn.Sequential(block(14, SHARED), Residual(SHARED), block(SHARED, SHARED))
+        self.decide = GridDecision()
+
+    def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding and occupancy logits of uint8 (b, 192, 320, 3) BGR."""
+        x = image[:, self.SKY :].permute(0, 3, 1, 2).float() * (1 / 64.0) - 2.0
+        x = self.thin(self.picture(x))
+        x = torch.relu(self.depth(x.flatten(1, 2)))
+        x = (x.unflatten(1, (ROWS, 14)) @ self.spread).transpose(1, 2)
+        embedding = self.bird(x)
+        return embedding, self.decide(embedding)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding (b, 32, 24, 16) and occupancy (b, 24, 16)."""
+        embedding, logits = self.logits(image)
+        return embedding, torch.sigmoid(logits)
+
+
+def column_spread(stride: int) -> np.ndarray:
+    """Weights from image columns to grid columns, one matrix per grid row: (24, 320/stride, 16)."""
+    model = CameraModel()
+    width = model.width // stride
+    weights = np.zeros((ROWS, width, COLUMNS), np.float32)
+    inside = (np.arange(4) + 0.5) / 4 * CELL_M
+    for i in range(ROWS):
+        for j in range(COLUMNS):
+            x = GRID.x_min_m + i * CELL_M + inside - model.x_m
+            y = GRID.y_min_m + j * CELL_M + inside
+            u = model.cx_px - model.focal_px * y[None] / np.maximum(x[:, None], 0.1)
+            at = u.ravel() / stride - 0.5
+            low = np.floor(at)
+            for k, share in ((low, 1 - (at - low)), (low + 1, at - low)):
+                seen = (k >= 0) & (k < width) & (np.repeat(x, 4) > 0.1)
+                np.add.at(weights[i, :, j], k[seen].astype(int), share[seen] / at.size)
+    return weights
+
+
+class LidarEncoder(nn.Module):
+    """Points to bird's-eye grid: histograms of height in cells of 0.5 m, then convolutions."""
+
+    FINE = 4
+    EDGES = (0.25, 0.6, 1.0, 1.4, 1.8, 2.4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.columns = ROWS * self.FINE, COLUMNS * self.FINE
+        self.slices = len(self.EDGES) + 1
+        self.net = nn.Sequential(
+            block(self.slices + 2, 16), block(16, 24, 2), Residual(24), block(24, SHARED, 2),
+            Residual(SHARED), block(SHARED, SHARED),
+        )  # fmt: skip
+        self.decide = GridDecision()
+        self.register_buffer("edges", torch.tensor(self.EDGES), persistent=False)
+
+    def raster(self, points: Tensor) -> Tensor:
+        """(n, 4) to (1, slices + 2, 96, 64): counts by height, highest point, brightest point."""
+        points = torch.where(torch.isfinite(points), points, torch.full_like(points, -1e4))
+        size = CELL_M / self.FINE
+        i = torch.floor((points[:, 0] - GRID.x_min_m) / size)
+        j = torch.floor((points[:, 1] - GRID.y_min_m) / size)
+        inside = (i >= 0) & (i < self.rows) & (j >= 0) & (j < self.columns)
+        cells = self.rows * self.columns
+        outside = torch.full_like(i, cells)
+        cell = torch.where(inside, i * self.columns + j, outside).to(torch.int64)
+        z = (points[:, 2] + LidarModel().z_m).clamp(-0.5, 4.0)
+        level = (z[:, None] >= self.edges[None]).to(torch.int64).sum(dim=1)
+        one = torch.ones_like(z)
+        stride = cells + 1
+        counts = torch.zeros(self.slices * stride).scatter_add(0, level * stride + cell, one)
+        top = torch.zeros(stride).scatter_reduce(0, cell, z, "amax")
+        bright = torch.zeros(stride).scatter_reduce(0, cell, points[:, 3].clamp(0, 1), "amax")
+        counts = torch.log1p(counts.view(self.slices, stride))
+        maps = torch.cat([counts, top.view(1, -1), bright.view(1, -1)])
+        return maps[:, :cells].reshape(1, -1, self.rows, self.columns)
+
+    def logits(self, raster: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding and occupancy logits of rasters."""
+        embedding = self.net(raster)
+        return embedding, self.decide(embedding)
+
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding (1, 32, 24, 16) and occupancy (1, 24, 16) of float32 (n, 4)."""
+        embedding, logits = self.logits(self.raster(points))
+        return embedding, torch.sigmoid(logits)
+
+
+class SirenEncoder(nn.Module):
+    """A second of sound to whether a siren comes nearer.
+
+    The spectrum is a convolution with windowed cosines and sines on a logarithmic scale of
+    frequencies, fine enough to see a Doppler shift.
+    """
+
+    BANDS, WINDOW, HOP = 72, 1024, 320
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("basis", torch.tensor(self.waves()), persistent=False)
+        self.net = nn.Sequential(
+            block(1, 16, kernel=5), nn.MaxPool2d((1, 2)), block(16, 24, 2), block(24, 32, 2),
+            block(32, 32),
+        )  # fmt: skip
+        self.embed = nn.Linear(32 * 18, SOUND)
+        self.score = nn.Linear(SOUND, 1)
+        self.drop = nn.Dropout(0.2)
+
+    @classmethod
+    def waves(cls) -> np.ndarray:
+        """Windowed cosines and sines, (2 * bands, 1, window)."""
+        hertz = np.geomspace(340.0, 3000.0, cls.BANDS)
+        t = (np.arange(cls.WINDOW) - cls.WINDOW / 2) / 16_000
+        window = np.hanning(cls.WINDOW) / cls.WINDOW
+        waves = np.concatenate(
+            [f(2 * np.pi * hertz[:, None] * t) * window for f in (np.cos, np.sin)]
+        )
+        return waves[:, None].astype(np.float32)
+
+    def logits(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding and siren logit of int16 (b, 16000)."""
+        x = audio.float().unsqueeze(1) * (1 / 32768.0)
+        wave = torch.nn.functional.conv1d(x, self.basis, stride=self.HOP)
+        power = wave[:, : self.BANDS] ** 2 + wave[:, self.BANDS :] ** 2
+        x = torch.log(power + 1e-8) * 0.3 + 4.0
+        x = self.net(x.unsqueeze(1))
+        embedding = torch.relu(self.embed(self.drop(x.mean(dim=3).flatten(1))))
+        return embedding, self.score(embedding)
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding (b, 32) and probability (b, 1)."""
+        embedding, logits = self.logits(audio)
+        return embedding, torch.sigmoid(logits)
+
+
+class Head(nn.Module):
+    """Embeddings, any of them absent, to occupancy and siren.
+
+    An absent embedding is replaced, not scaled, by a learned null token, so that its bytes cannot
+    matter and no mask gives NaN.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.no_camera = nn.Parameter(torch.zeros(1, SHARED, 1, 1))
+        self.no_lidar = nn.Parameter(torch.zeros(1, SHARED, 1, 1))
+        self.no_siren = nn.Parameter(torch.zeros(1, SOUND))
+        self.mix = nn.Sequential(
+            block(2 * SHARED + 2, 48), Residual(48), block(48, 32), nn.Conv2d(32, 1, 1)
+        )
+        self.prior = nn.Parameter(torch.full((1, ROWS, COLUMNS), -2.5))
+        self.look = nn.Sequential(block(2 * SHARED + 2, 16), nn.MaxPool2d(4))
+        self.listen = nn.Sequential(
+            nn.Linear(SOUND + 16 * 24 + 3, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 1)
+        )
+
+    def logits(
+        self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of both outputs."""
+        here = present > 0.5
+        camera = torch.where(here[:, 0, None, None, None], camera, self.no_camera)
+        lidar = torch.where(here[:, 1, None, None, None], lidar, self.no_lidar)
+        siren = torch.where(here[:, 2, None], siren, self.no_siren)
+        mask = here.float()
+        plane = mask[:, :2, None, None].expand(-1, -1, ROWS, COLUMNS)
+        seen = torch.cat([camera, lidar, plane], dim=1)
+        occupancy = self.mix(seen).squeeze(1) + self.prior
+        looked = self.look(seen).flatten(1)
+        return occupancy, self.listen(torch.cat([siren, looked, mask], dim=1))
+
+    def forward(
+        self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Occupancy (b, 24, 16) and siren (b, 1) probabilities; present is (b, 3)."""
+        occupancy, siren_logit = self.logits(camera, lidar, siren, present)
+        return torch.sigmoid(occupancy), torch.sigmoid(siren_logit)
+
+
+def size(module: nn.Module) -> int:
+    """Number of learned parameters."""
+    return sum(math.prod(p.shape) for p in module.parameters())
