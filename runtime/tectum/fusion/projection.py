@@ -64,11 +64,11 @@ def project(points: NDArray[Any], projection: Floats) -> tuple[Floats, NDArray[n
 
     Pixels of points that do not are zero; the image's borders are not looked at.
     """
-    seen = points[:, :3] @ projection[:, :3].T + projection[:, 3]
-    before = seen[:, 2] > NEAREST_M
-    pixels = np.zeros((len(points), 2))
-    pixels[before] = seen[before, :2] / seen[before, 2:3]
-    return pixels, before
+    xyz = np.ascontiguousarray(points[:, :3].T, np.float64)
+    u, v, depth = projection[:, :3] @ xyz + projection[:, 3:]
+    before = depth > NEAREST_M
+    scale = np.where(before, 1.0 / np.where(before, depth, 1.0), 0.0)
+    return np.stack([u * scale, v * scale], axis=1), before
 
 
 def _projection(camera: Mapping[str, Any]) -> Floats:
