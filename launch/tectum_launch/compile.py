@@ -17,7 +17,7 @@ from tectum_launch.document import Document, read_document
 from tectum_launch.draft import Draft, draft_node
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
-from tectum_launch.overrides import apply_overrides, fill_parameters
+from tectum_launch.overrides import Addition, add_nodes, apply_overrides, fill_parameters
 from tectum_launch.rig import graph_rig, merged_rig
 from tectum_launch.schema import GraphConfig
 from tectum_launch.shipped import find_graph
@@ -27,24 +27,36 @@ from tectum_launch.wiring import Wiring, wire
 __all__ = ["compile_document", "load_graph"]
 
 
-def load_graph(name: str, settings: Iterable[str] = (), *, cores: int | None = None) -> Graph:
+def load_graph(
+    name: str,
+    settings: Iterable[str] = (),
+    *,
+    additions: Iterable[Addition] = (),
+    cores: int | None = None,
+) -> Graph:
     """Return the graph called `name` (a path, or a shipped one), with `settings` put in.
 
     Raises:
         ConfigError: there is no such file.
         GraphError: something in it is wrong; all findings at once.
     """
-    return compile_document(read_document(find_graph(name)), settings, cores=cores)
+    document = read_document(find_graph(name))
+    return compile_document(document, settings, additions=additions, cores=cores)
 
 
 def compile_document(
-    document: Document, settings: Iterable[str] = (), *, cores: int | None = None
+    document: Document,
+    settings: Iterable[str] = (),
+    *,
+    additions: Iterable[Addition] = (),
+    cores: int | None = None,
 ) -> Graph:
     """Return the graph that `document` describes.
 
     Args:
         document: the file; changed in place by `settings` and by its parameters.
         settings: `a.b=c` each, put in before anything is validated.
+        additions: nodes that an option of the command line adds.
         cores: computations at a time that plans may count on; default: this process's cores.
 
     Raises:
@@ -52,6 +64,7 @@ def compile_document(
     """
     apply_overrides(document, settings)
     fill_parameters(document)
+    add_nodes(document, additions)
     _make_importable(document.folder)
     _name_twins(document)
     graph = validated(document, (), GraphConfig, document.tree)

@@ -6,9 +6,7 @@ thread of a program: nodes die with the thread that started them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tectum.clock import GraphClock
@@ -37,7 +35,6 @@ def launch(
     duration_ns: int = 0,
     limits: Limits | None = None,
     clock: GraphClock | None = None,
-    before_removal: Callable[[Path], None] | None = None,
 ) -> Launched:
     """Run `graph` until it ends, `duration_ns` are over, or a signal asks it to stop.
 
@@ -47,7 +44,6 @@ def launch(
         duration_ns: counted from the instant when all nodes are ready; 0: no limit.
         limits: how long is waited for nodes.
         clock: the graph clock of the run.
-        before_removal: called with the run's folder when all processes are gone.
 
     Raises:
         ConfigError: no folder for the run can be made.
@@ -60,8 +56,8 @@ def launch(
         fusion = fusion_reports(graph, folder.path)
         report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns())
         keep_ledgers(folder.path)
-        if before_removal:
-            before_removal(folder.path)
+        if fusion:
+            keep_ledgers(folder.path)
     finally:
         folder.remove()
     return Launched(exit_code, report)

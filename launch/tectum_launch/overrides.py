@@ -11,17 +11,41 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tectum.errors import nearest_name
 from tectum_launch.document import Document, parse_value
 from tectum_launch.findings import Finding, GraphError, KeyPath, Place, allowed_names
 
-__all__ = ["apply_overrides", "fill_parameters"]
+__all__ = ["Addition", "add_nodes", "apply_overrides", "fill_parameters"]
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NAMED = ("nodes", "inputs")
 """Keys below these are names that the file gave: `--set` never invents one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A node that an option of the command line adds to a graph."""
+
+    name: str
+    entry: dict[str, Any]
+    option: str
+    """What findings about it name as their place: `--record drive.mcap`."""
+
+
+def add_nodes(document: Document, additions: Iterable[Addition]) -> None:
+    """Add nodes to the tree; a name that the graph has already gets a number."""
+    nodes = document.tree.get("nodes")
+    if not isinstance(nodes, dict):
+        return  # which is an error of the file, and reported as one
+    for addition in additions:
+        name, number = addition.name, 2
+        while name in nodes:
+            name, number = f"{addition.name}_{number}", number + 1
+        nodes[name] = addition.entry
+        document.keys["nodes", name] = document.values["nodes", name] = Place(addition.option)
 
 
 def apply_overrides(document: Document, settings: Iterable[str]) -> None:

@@ -27,6 +27,9 @@ __all__ = ["Listener", "Supervisor"]
 LONGEST_WAIT_NS = 50 * NS_PER_MS
 """Between two looks at which processes have ended."""
 
+AHEAD_NS = 50 * NS_PER_MS
+"""The run's epoch lies so far ahead of the start, so that every node can begin exactly at it."""
+
 Listener = Callable[[str, str, str], None]
 """Called with (node, level, text) for every line that a person may want to read."""
 
@@ -129,7 +132,7 @@ class Supervisor:
             if isinstance(order, Say):
                 self._listener(order.node, order.level, order.text)
             elif isinstance(order, Begin):
-                self._folder.began(self._clock.now_ns())
+                self._folder.began(self._clock.now_ns() + AHEAD_NS)
                 self._command(tuple(self._children), Command.START)
             elif isinstance(order, Release):
                 self._command((order.node,), Command.START)

@@ -27,6 +27,17 @@ class Terminal:
         self._clock, self._since_ns = clock, clock.now_ns()
         self._width = max((len(name) for name in nodes), default=0)
         self._colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(nodes)}
+        self._held: list[Text] | None = None
+
+    def hold(self) -> None:
+        """Keep lines back from now on: the terminal is lent to a console."""
+        self._held = []
+
+    def release(self) -> None:
+        """Print what was held back, and every further line at once."""
+        held, self._held = self._held or [], None
+        for line in held:
+            self._console.print(line)
 
     def say(self, node: str, level: str, text: str) -> None:
         """Print one line of `node`; an empty name is the launcher itself."""
@@ -35,4 +46,7 @@ class Terminal:
         line.append(f"{node or 'tectum':<{self._width}} ", style=self._colours.get(node, "bold"))
         line.append("| ", style="dim")
         line.append(text, style=STYLES.get(level, ""))
-        self._console.print(line)
+        if self._held is None:
+            self._console.print(line)
+        else:
+            self._held.append(line)

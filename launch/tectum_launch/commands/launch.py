@@ -12,6 +12,7 @@ from tectum_launch.commands.check import set_option
 
 if TYPE_CHECKING:
     from tectum_launch.graph import Graph
+    from tectum_launch.overrides import Addition
     from tectum_launch.terminal import Terminal
 
 __all__ = ["launch"]
@@ -27,6 +28,10 @@ __all__ = ["launch"]
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="Write the report of the run as JSON.",
 )  # fmt: skip
+@click.option(
+    "--record", type=click.Path(dir_okay=False, path_type=Path), metavar="LOG",
+    help="Record everything that is said into a new MCAP file.",
+)  # fmt: skip
 @click.pass_context
 def launch(
     ctx: click.Context,
@@ -34,6 +39,7 @@ def launch(
     settings: tuple[str, ...],
     duration: str | None,
     report: Path | None,
+    record: Path | None,
 ) -> None:
     """Run GRAPH until it ends or Ctrl-C; exit code 0 where no node failed.
 
@@ -47,7 +53,8 @@ def launch(
     from tectum_launch.terminal import Terminal  # noqa: PLC0415
 
     duration_ns = parse_duration_ns(duration) if duration else 0
-    compiled = load_graph(graph, settings)
+    additions = [recorder(record)] if record else []
+    compiled = load_graph(graph, settings, additions=additions)
     clock = GraphClock()
     terminal = Terminal(tuple(node.name for node in compiled.nodes), clock)
     _refuse_errors(compiled, terminal)
@@ -56,6 +63,14 @@ def launch(
         report.write_text(json.dumps(launched.report, indent=1) + "\n", encoding="utf-8")
     click.echo(report_text(launched.report))
     ctx.exit(launched.exit_code)
+
+
+def recorder(log: Path) -> Addition:
+    """Return the recorder that `--record LOG` adds to a graph."""
+    from tectum_launch.overrides import Addition  # noqa: PLC0415
+
+    entry = {"run": "recorder", "path": str(log.resolve())}
+    return Addition("recorder", entry, f"--record {log}")
 
 
 def _refuse_errors(compiled: Graph, terminal: Terminal) -> None:

@@ -6,6 +6,7 @@ hosts may live in one process, each in its own thread.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from collections.abc import Callable, Mapping
@@ -15,10 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from tectum.clock import NS_PER_S, Clock
-from tectum.errors import ConfigError, nearest_name
+from tectum.errors import ConfigError, DataError, nearest_name
 from tectum.node.base import Node
 from tectum.node.context import NodeContext
 from tectum.node.control import Report, State
+from tectum.rundir import read_run
 from tectum.transport.base import Subscriber
 from tectum.transport.publisher import ZmqPublisher
 from tectum.transport.subscriber import ZmqSubscriber
@@ -108,14 +110,21 @@ class NodeHost:
             if not joined and expected <= context.joined():
                 joined = True
                 report(Report(self.name, State.JOINED))
+        with contextlib.suppress(DataError):  # a run in memory has no file
+            context.epoch_ns = int(read_run(self._folder)["epoch_ns"])  # fixed at the start
         context.state = "running"
         report(Report(self.name, State.RUNNING))
 
     def _connect(self, topics: tuple[str, ...], queue: int) -> Subscriber:
-        exact = resolve(topics, self._run["topics"])
-        publishers = dict.fromkeys(topic.partition("/")[0] for topic in exact)
-        endpoints = [self._run["nodes"][node]["endpoint"] for node in publishers]
-        return ZmqSubscriber(self.name, endpoints, exact, self._clock, queue=queue)
+        known, nodes = self._run["topics"], self._run["nodes"]
+        exact = resolve(topics, known, nodes)
+        publishers = dict.fromkeys(
+            known[topic]["node"] if topic in known else topic.partition("/")[0] for topic in exact
+        )
+        endpoints = [nodes[node]["endpoint"] for node in publishers]
+        return ZmqSubscriber(
+            self.name, endpoints, exact, self._clock, queue=queue, nodes=publishers
+        )
 
 
 def load_node(name: str, record: Mapping[str, Any]) -> Node:
