@@ -203,7 +203,7 @@ class Inbox:
         results = [
             gap
             for topic in self._accounts
-            if topic.partition("/")[0] == node and topic != header.topic
+            if (topic.partition("/")[0] == node and topic != header.topic) or topic in published
             for gap in self._stated(topic, published.get(topic, 0), header)
         ]
         if header.topic in self._topics:

@@ -7,7 +7,10 @@ every run of losses begins at a place that was seen and named.
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -52,8 +55,8 @@ class ZmqPublisher(OutboxPublisher):
         self._socket.set(zmq.LINGER, LINGER_MS)
         self._socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         try:
-            self._socket.bind(check_endpoint(endpoint))
-        except (zmq.ZMQError, ConfigError) as error:
+            self._path, self._inode = _bind(self._socket, endpoint)
+        except (zmq.ZMQError, OSError, ConfigError) as error:
             self._socket.close(0)
             msg = f"{node} cannot publish on {endpoint}: {error}"
             raise ConfigError(msg) from error
@@ -97,3 +100,19 @@ class ZmqPublisher(OutboxPublisher):
     def _shut(self) -> None:
         self._waiter.close()
         self._socket.close()
+        with contextlib.suppress(FileNotFoundError):  # unless a successor has taken the place
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+
+def _bind(socket: zmq.Socket[bytes], endpoint: str) -> tuple[Path, int]:
+    """Bind under a passing name and move that to `endpoint`; return its path and file number.
+
+    libzmq removes the name that it bound when the socket is closed, but later and in a thread of
+    its own, when a successor may have bound the same name.
+    """
+    path = Path(check_endpoint(endpoint).removeprefix("ipc://"))
+    draft = path.with_name(f".{secrets.token_hex(2)}")  # no longer than the shortest name
+    socket.bind(f"ipc://{draft}")
+    draft.rename(path)
+    return path, path.stat().st_ino
