@@ -55,7 +55,6 @@ def launch(
         exit_code = supervisor.run()
         fusion = fusion_reports(graph, folder.path)
         report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns())
-        keep_ledgers(folder.path)
         if fusion:
             keep_ledgers(folder.path)
     finally:
