@@ -1,7 +1,8 @@
 """Commits: each input's pick is decided once, when it is final or the deadline forces it.
 
-A pick that is final waits not a moment longer; one that is not waits until *deadline - time still
-needed to compute*. What was refused, and by how much, stays in the row.
+A pick that is final waits not a moment longer, nor does one that nothing can better in time; any
+other waits until *deadline - time still needed to compute*. What was refused, and by how much,
+stays in the row.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.port import Port
 from tectum.sync.base import Pick, Refusal
 from tectum.sync.listening import Listening
+from tectum.sync.stream import NEVER_NS
 
 __all__ = ["Committing"]
 
@@ -42,9 +44,9 @@ class Committing:
         force_at = self._books.planner.force_at_ns(opened)
         for index, force_ns in zip(tuple(opened.pending), force_at, strict=True):
             port = self._books.ports[index]
-            final = not port.expected or port.alignment.final(port.stream, opened.t_ns)
-            if final or now_ns >= force_ns:
-                self._commit_input(now_ns, opened, port, forced=not final)
+            if now_ns >= force_ns or _is_final(port, opened.t_ns, force_ns):
+                forced = not _is_final(port, opened.t_ns, NEVER_NS)
+                self._commit_input(now_ns, opened, port, forced=forced)
                 if opened.resolved:
                     return
         if not opened.pending:
@@ -90,3 +92,8 @@ class Committing:
         opened.miss(port.index, reason)
         if self._books.planner.cached_fits(opened, port.index):
             self._books.use_cached(opened, port)
+
+
+def _is_final(port: Port, t_ns: int, by_ns: int) -> bool:
+    """Return whether nothing that comes by `by_ns` can change what this input gives."""
+    return not port.expected or port.alignment.final(port.stream, t_ns, by_ns)

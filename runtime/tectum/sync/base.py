@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from tectum.message import SampleRef
-from tectum.sync.stream import Stream
+from tectum.sync.stream import NEVER_NS, Stream
 
 __all__ = ["Alignment", "Pick", "Refusal", "final_over", "pick_at"]
 
@@ -49,8 +49,8 @@ class Alignment(Protocol):
         """Return the sample that belongs to an instant, of those that have arrived."""
         ...
 
-    def final(self, stream: Stream, t_ns: int) -> bool:
-        """Return whether nothing still to come is expected to be better."""
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
+        """Return whether nothing that still comes by `by_ns` is expected to be better."""
         ...
 
     def reach_ns(self) -> int:

@@ -1,9 +1,10 @@
 """The rhythm of an input, learned from the stamps and arrivals of its latest samples.
 
-Promises a *conservative* lower bound on the next interval between stamps: the smallest of the
-latest intervals, less a quarter of its distance to the median. It is learned, not proven: what
-breaks it is counted (`beaten`). Dropped messages make intervals longer and do not loosen it;
-bursts of arrival do not touch it, since it looks at stamps.
+Promises *conservative* lower bounds on the next interval between stamps and on the time that a
+sample needs to arrive: the smallest of the latest, less a quarter of its distance to the median.
+They are learned, not proven: what breaks them is counted (`beaten`). Dropped messages make
+intervals longer and do not loosen the bound; bursts of arrival do not touch it, since it looks at
+stamps.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class Cadence(NamedTuple):
     """How much longer than the period nine of ten intervals between *arrivals* may be."""
     transit_ns: int = 0
     """Median time from the end of a capture to its arrival."""
+    soonest_ns: int = 0
+    """Lower bound on the time from a reference point to its arrival; negative where stamps are
+    ahead of the graph clock."""
 
 
 UNKNOWN = Cadence()
@@ -48,12 +52,19 @@ def learn_cadence(stamps: Sequence[int], arrivals: Sequence[int], ends: Sequence
         return UNKNOWN
     intervals = sorted([b - a for a, b in pairwise(stamps)])
     period = intervals[len(intervals) // 2]
-    shortest = intervals[0]
+    delays = sorted([a - s for a, s in zip(arrivals, stamps, strict=True)])
     waits = sorted([b - a for a, b in pairwise(arrivals)])
     transits = sorted([a - e for a, e in zip(arrivals, ends, strict=True)])
     return Cadence(
         period_ns=period,
-        shortest_ns=max(0, shortest - (period - shortest) // 4),
+        shortest_ns=max(0, _cautious(intervals)),
         jitter_ns=max(0, waits[(len(waits) * 9) // 10] - period),
         transit_ns=transits[len(transits) // 2],
+        soonest_ns=_cautious(delays),
     )
+
+
+def _cautious(ascending: list[int]) -> int:
+    """Return the smallest, less a quarter of its distance to the median."""
+    smallest, median = ascending[0], ascending[len(ascending) // 2]
+    return smallest - (median - smallest) // 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tectum.sync.base import Pick, Refusal, pick_at
-from tectum.sync.stream import Stream
+from tectum.sync.stream import NEVER_NS, Stream
 
 __all__ = ["Latest"]
 
@@ -31,9 +31,9 @@ class Latest:
         seq, distance = stream.samples[index].ref.seq, stream.ats[index] - t_ns
         return Refusal("too_old", seq, distance, self.max_age_ns)
 
-    def final(self, stream: Stream, t_ns: int) -> bool:
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
         """Return True: what is there now is the answer."""
-        del stream, t_ns
+        del stream, t_ns, by_ns
         return True
 
     def reach_ns(self) -> int:

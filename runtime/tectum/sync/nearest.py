@@ -1,8 +1,9 @@
 """`nearest`: the sample whose reference point is nearest to the trigger's, within tolerances.
 
 A match is final the moment no later sample is expected to be nearer: when the bound on the next
-stamp lies at least as far after the trigger as the best candidate lies from it. Waiting for the
-next message to *prove* it, as ApproximateTime does, would cost a period.
+stamp lies at least as far after the trigger as the best candidate lies from it, or when whatever
+is nearer could not arrive in time. Waiting for the next message to *prove* it, as ApproximateTime
+does, would cost a period.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tectum.sync.base import Pick, Refusal, pick_at
-from tectum.sync.stream import Stream
+from tectum.sync.stream import NEVER_NS, Stream
 
 __all__ = ["Nearest"]
 
@@ -24,21 +25,20 @@ class Nearest:
 
     def best(self, stream: Stream, t_ns: int) -> Pick | Refusal:
         """Return the nearest sample within the tolerances, or the nearest one refused."""
-        index = stream.nearest(t_ns)
-        if index >= 0 and self.accepts(stream.ats[index] - t_ns):
-            return pick_at(stream, index, t_ns, ambiguous=_ambiguous(stream, index, t_ns))
-        other = self._other_side(stream, index, t_ns)
-        if other >= 0:
-            return pick_at(stream, other, t_ns)
-        return self._refusal(stream, t_ns)
+        index = self._best_index(stream, t_ns)
+        if index < 0:
+            return self._refusal(stream, t_ns)
+        return pick_at(stream, index, t_ns, ambiguous=_ambiguous(stream, index, t_ns))
 
-    def final(self, stream: Stream, t_ns: int) -> bool:
-        """Return whether the next sample is expected no nearer than the best one."""
-        index = stream.nearest(t_ns)
-        distance = self.after_ns + 1
-        if index >= 0 and self.accepts(stream.ats[index] - t_ns):
-            distance = min(distance, abs(stream.ats[index] - t_ns))
-        return stream.next_at_ns() - t_ns >= distance
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
+        """Return whether no sample that still comes in time is expected to be nearer."""
+        before, after = self.before_ns, self.after_ns
+        index = self._best_index(stream, t_ns)
+        if index >= 0:
+            nearer = abs(stream.ats[index] - t_ns) - 1
+            before, after = min(before, nearer), min(after, nearer)
+        first_ns, last_ns = stream.coming(by_ns)
+        return max(first_ns, t_ns - before) > min(last_ns, t_ns + after)
 
     def reach_ns(self) -> int:
         """Return the tolerance before the trigger."""
@@ -48,10 +48,14 @@ class Nearest:
         """Return whether a sample so far after the trigger is within the tolerances."""
         return -self.before_ns <= distance_ns <= self.after_ns
 
-    def _other_side(self, stream: Stream, index: int, t_ns: int) -> int:
-        """With unequal tolerances the neighbour on the other side may be the one accepted."""
-        if index < 0:
-            return -1
+    def _best_index(self, stream: Stream, t_ns: int) -> int:
+        """Return the nearest acceptable sample; -1 for none.
+
+        With unequal tolerances it may be the neighbour of the nearest, on the other side.
+        """
+        index = stream.nearest(t_ns)
+        if index < 0 or self.accepts(stream.ats[index] - t_ns):
+            return index
         other = index - 1 if stream.ats[index] > t_ns else index + 1
         inside = stream.first_held <= other < len(stream.ats)
         return other if inside and self.accepts(stream.ats[other] - t_ns) else -1

@@ -101,8 +101,12 @@ class Stream:
                 self._forget()
         self.heard_ns = now_ns
         self._recognise(sample.ref)
+        if now_ns - at_ns < self._cadence.soonest_ns:
+            self._learned_at = -_RELEARN_EVERY
         ats = self.ats
         if not ats or at_ns > ats[-1]:
+            if ats and at_ns - ats[-1] < self._cadence.shortest_ns:
+                self._learned_at = -_RELEARN_EVERY  # a surprise is learned at once
             self._held_bytes += sample.nbytes
             ats.append(at_ns)
             self.ends.append(sample.stamp_ns - self.plan.offset_ns + sample.span_ns)
@@ -159,6 +163,17 @@ class Stream:
         shortest = self.plan.period_ns - self.plan.jitter_ns if self.plan.jitter_ns else 0
         learned = self.ats[-1] + (shortest or self.cadence().shortest_ns)
         return max(learned, self.promised_ns)
+
+    def coming(self, by_ns: int) -> tuple[int, int]:
+        """Return the bounds on the reference point of anything that still comes by `by_ns`.
+
+        Where the first is above the second, nothing is expected in time.
+        """
+        if not self.expected:
+            return NEVER_NS, -NEVER_NS
+        cadence = self.cadence()
+        known = by_ns < NEVER_NS and cadence is not UNKNOWN
+        return self.next_at_ns(), by_ns - cadence.soonest_ns if known else NEVER_NS
 
     def cadence(self) -> Cadence:
         """Return the rhythm, learned anew every few samples."""

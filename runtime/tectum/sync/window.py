@@ -11,7 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from tectum.sync.base import Pick, Refusal
-from tectum.sync.stream import Stream
+from tectum.sync.stream import NEVER_NS, Stream
 
 __all__ = ["Window"]
 
@@ -41,12 +41,13 @@ class Window:
             return Refusal("gaps", newest.ref.seq, -lacking_ns, allowed_ns)
         return self._pick(stream, indices, begin_ns, lacking_ns)
 
-    def final(self, stream: Stream, t_ns: int) -> bool:
-        """Return whether the stream was heard up to the window's end."""
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
+        """Return whether the stream was heard to the window's end, or nothing more of it comes."""
         end_ns = t_ns + self.lead_ns
         if stream.ends and stream.ends[-1] >= end_ns:
             return True
-        return stream.next_at_ns() >= end_ns
+        first_ns, last_ns = stream.coming(by_ns)
+        return first_ns >= end_ns or first_ns > last_ns
 
     def reach_ns(self) -> int:
         """Return how far the window's begin lies before the trigger."""

@@ -1,8 +1,11 @@
 """When a pick is committed: at finality, at silence, or when the deadline forces it."""
 
+from dataclasses import replace
+
 from tectum.clock import NS_PER_MS as MS
 from tectum.ledger.row import Status
-from tectum.pipeline.events import Promised
+from tectum.pipeline.events import Arrived, Promised
+from tectum.pipeline.plan import AlignPlan
 from tectum.testing.arrivals import START_NS, together
 
 SETTLED = START_NS + 500 * MS
@@ -29,33 +32,58 @@ def test_a_better_sample_on_its_way_is_waited_for_and_no_longer(scene, item) -> 
 
 
 def test_the_deadline_minus_the_time_to_compute_forces_a_commit(scene, item) -> None:
-    # The camera takes 200 ms: no frame near the trigger arrives within 100.
+    # From 1500 on the camera is stuck for a while: what usually comes in time does not.
+    scene.input("camera", silent_after_ns=2000 * MS)
+    rows = scene.run(_stuck(scene.heard(), "camera", 1450, 1600)).rows
+    (row,) = [row for row in rows if item(row, "camera").reason == "not_arrived"]
+    camera = item(row, "camera")
+    assert camera.status is Status.MISSING
+    assert camera.forced
+    # 2 for delivery, 2 for the head, 8 for the eye: what it would still have taken.
+    assert camera.committed_ns == row.deadline_ns - 12 * MS
+    assert row.emitted_ns <= row.deadline_ns - 2 * MS
+
+
+def test_more_lanes_do_not_lengthen_the_wait_of_one_input(scene, item) -> None:
+    scene.input("camera", silent_after_ns=2000 * MS)
+    rows = scene.set(lanes=4).run(_stuck(scene.heard(), "camera", 1450, 1600)).rows
+    (row,) = [row for row in rows if item(row, "camera").reason == "not_arrived"]
+    assert item(row, "camera").committed_ns == row.deadline_ns - 12 * MS
+
+
+def test_with_one_lane_what_must_run_in_turn_is_forced_earlier(scene, item) -> None:
+    for name in ("camera", "siren"):
+        scene.input(name, silent_after_ns=2000 * MS)
+    scene.set(lanes=1).input("siren", align=AlignPlan("window", duration_ns=40 * MS))
+    events = _stuck(_stuck(scene.heard(), "camera", 1450, 1700), "siren", 1450, 1700)
+    row = next(row for row in scene.run(events).rows if item(row, "siren").forced)
+    # Seen from the deadline: delivery 2, head 2, then the ear's 3 and before it the eye's 8.
+    assert item(row, "camera").committed_ns == row.deadline_ns - 15 * MS
+    assert item(row, "siren").committed_ns == row.deadline_ns - 7 * MS
+
+
+def test_what_cannot_arrive_in_time_is_not_waited_for(scene, item) -> None:
+    # The camera always takes 200 ms, twice the budget: known as soon as it is learned.
     scene.source("camera", jitter_ns=0, transit_ns=200 * MS)
     rows = [row for row in scene.run().rows if row.stamp_ns >= SETTLED]
     for row in rows[:-2]:
         camera = item(row, "camera")
         assert (camera.status, camera.reason) == (Status.MISSING, "not_arrived")
         assert camera.forced
-        # 2 for delivery, 2 for the head, 8 for the eye: what it would still have taken.
-        assert camera.committed_ns == row.deadline_ns - 12 * MS
-        assert row.emitted_ns <= row.deadline_ns - 2 * MS
+        assert camera.committed_ns == row.accepted_ns
 
 
-def test_more_lanes_do_not_lengthen_the_wait_of_one_input(scene, item) -> None:
-    scene.source("camera", transit_ns=200 * MS).set(lanes=4)
-    row = scene.run().rows[-5]
-    assert item(row, "camera").committed_ns == row.deadline_ns - 12 * MS
-
-
-def test_with_one_lane_what_must_run_in_turn_is_forced_earlier(scene, item) -> None:
-    for name in ("camera", "siren"):
-        scene.source(name, transit_ns=250 * MS)
-    scene.set(lanes=1).input("siren", silent_after_ns=2000 * MS)
-    scene.input("camera", silent_after_ns=2000 * MS)
-    row = scene.run().rows[-5]
-    # Seen from the deadline: delivery 2, head 2, then the ear's 3 and before it the eye's 8.
-    assert item(row, "siren").committed_ns == row.deadline_ns - 7 * MS
-    assert item(row, "camera").committed_ns == row.deadline_ns - 15 * MS
+def test_an_input_whose_clock_is_an_hour_behind_is_not_waited_for(scene, item) -> None:
+    hour_ns = 3_600_000 * MS
+    events = [
+        e._replace(sample=replace(e.sample, stamp_ns=e.sample.stamp_ns - hour_ns))
+        if isinstance(e, Arrived) and e.sample.ref.input == "camera"
+        else e
+        for e in _later(scene.heard(), hour_ns)
+    ]
+    rows = scene.run(events).rows[5:-1]
+    assert {row.reason for row in rows} == {"input_not_arrived"}
+    assert {item(row, "camera").committed_ns - row.accepted_ns for row in rows} == {0}
 
 
 def test_a_promise_ends_the_wait_of_a_sensor_without_a_rhythm(scene, item, one) -> None:
@@ -115,3 +143,27 @@ def test_without_a_budget_every_trigger_gets_its_best_alignment(scene, item) -> 
     assert {row.reason for row in rows[:-1]} == {"complete"}
     assert max(abs(item(row, "camera").distance_ns) for row in rows[:-1]) <= 19 * MS
     assert {row.deadline_ns for row in rows} == {0}
+
+
+def _stuck(events, name, since_ms, until_ms):
+    """Let what `name` sent in [since, until) arrive only at `until`."""
+    lo_ns, hi_ns = START_NS + since_ms * MS, START_NS + until_ms * MS
+    moved = [
+        e._replace(now_ns=hi_ns)
+        if isinstance(e, Arrived) and e.sample.ref.input == name and lo_ns <= e.now_ns < hi_ns
+        else e
+        for e in events
+    ]
+    return sorted(moved, key=lambda e: e.now_ns)
+
+
+def _later(events, by_ns):
+    """Let everything happen `by_ns` later."""
+    return [
+        e._replace(
+            now_ns=e.now_ns + by_ns, sample=replace(e.sample, stamp_ns=e.sample.stamp_ns + by_ns)
+        )
+        if isinstance(e, Arrived)
+        else e._replace(now_ns=e.now_ns + by_ns)
+        for e in events
+    ]

@@ -200,6 +200,39 @@ def test_a_dropped_message_does_not_loosen_the_bound() -> None:
     assert stream.next_at_ns() - stream.ats[-1] == PERIOD_NS
 
 
+def test_what_comes_in_time_lies_between_the_bounds() -> None:
+    # Heard as soon as stamped: by 50 nothing can come that is stamped later than 50.
+    stream = stream_of("x.........x.........x.........x")
+    assert stream.coming(START_NS + 50 * NS_PER_MS) == (
+        START_NS + 40 * NS_PER_MS,
+        START_NS + 50 * NS_PER_MS,
+    )
+    assert stream.coming(NEVER_NS) == (START_NS + 40 * NS_PER_MS, NEVER_NS)
+
+
+def test_nothing_comes_from_a_silent_input_at_any_time() -> None:
+    stream = stream_of("x.........x.........x")
+    stream.hear("hush")
+    first_ns, last_ns = stream.coming(NEVER_NS)
+    assert first_ns > last_ns
+
+
+def test_a_rhythm_that_quickens_is_learned_at_once() -> None:
+    stream = stream_of("x.........x.........x.........x...x")
+    assert stream.next_at_ns() - stream.ats[-1] < 4 * NS_PER_MS
+
+
+def test_a_way_that_shortens_is_learned_at_once() -> None:
+    stream = _stream()
+    for seq in range(5):
+        stamp_ns = START_NS + seq * PERIOD_NS
+        _hear(stream, seq, stamp_ns, stamp_ns + 200 * NS_PER_MS)
+    assert stream.coming(START_NS + 250 * NS_PER_MS)[1] == START_NS + 50 * NS_PER_MS
+    quick_ns = START_NS + 210 * NS_PER_MS
+    _hear(stream, 21, quick_ns, quick_ns + 5 * NS_PER_MS)
+    assert stream.coming(START_NS + 250 * NS_PER_MS)[1] > START_NS + 245 * NS_PER_MS
+
+
 def test_a_promise_never_goes_back() -> None:
     stream = stream_of("x")
     stream.promise(START_NS + 50)
