@@ -13,7 +13,7 @@ from tectum.node.context import NodeContext
 from tectum.testing.clock import FakeClock
 from tectum.transport.base import Subscriber
 from tectum.transport.memory import MemoryBus
-from tectum.transport.topics import resolve
+from tectum.transport.topics import resolve, topic_name
 
 __all__ = ["MemoryContext"]
 
@@ -42,6 +42,7 @@ class MemoryContext(NodeContext):
         """
         self.bus = bus or MemoryBus(clock or FakeClock())
         self._topics = (run or {}).get("topics")
+        self._nodes = tuple((run or {}).get("nodes", ()))
         self._stop_at_ns = stop_at_ns
         self._heard: dict[str, Subscriber] = {}
         self._queue = queue
@@ -58,7 +59,7 @@ class MemoryContext(NodeContext):
     def record(self, *outputs: str) -> None:
         """Keep from now on what is sent on `outputs`, for `sent`."""
         for output in outputs:
-            topic = f"{self.name}/{output}"
+            topic = topic_name(self.name, output)
             self._heard[output] = self.bus.subscriber(
                 f"test of {topic}", [topic], queue=self._queue
             )
@@ -79,5 +80,5 @@ class MemoryContext(NodeContext):
         return not self.stopping
 
     def _connect_here(self, topics: tuple[str, ...], queue: int) -> Subscriber:
-        exact = topics if self._topics is None else resolve(topics, self._topics)
-        return self.bus.subscriber(self.name, exact, queue=queue)
+        exact = topics if self._topics is None else resolve(topics, self._topics, self._nodes)
+        return self.bus.subscriber(self.name, exact, queue=queue, nodes=self._nodes)

@@ -19,7 +19,7 @@ from tectum.node.control import Lines, Order, Report, State, order_line, parse_r
 from tectum.rundir import process_started, write_run
 from tectum.transport.endpoint import ipc_endpoint
 from tectum.transport.subscriber import ZmqSubscriber
-from tectum.transport.topics import resolve
+from tectum.transport.topics import resolve, topic_name
 
 __all__ = ["NodeProcess", "ProcessRun"]
 
@@ -102,14 +102,14 @@ class ProcessRun:
             name: made.Config.model_validate(config) for name, (made, config) in self._nodes.items()
         }
         topics = {
-            f"{name}/{output}": {"node": name, "kind": kind.value}
+            topic_name(name, output): {"node": name, "kind": kind.value}
             for name, (made, _) in self._nodes.items()
             for output, kind in made.outputs_of(configs[name]).items()
         }
         subscribes = {
             name: [
                 topic
-                for topic in resolve(made.topics_of(configs[name]), topics)
+                for topic in resolve(made.topics_of(configs[name]), topics, self._nodes)
                 if topics[topic]["node"] != name
             ]
             for name, (made, _) in self._nodes.items()
@@ -134,11 +134,13 @@ class ProcessRun:
 
     def subscribe(self, name: str, *topics: str, queue: int = 256) -> ZmqSubscriber:
         """Return a subscriber of this process to exact `topics`; their nodes wait for it."""
-        nodes = {topic.partition("/")[0] for topic in topics}
+        known = self.document["topics"]
+        owners = (known.get(topic, {}).get("node") or topic.partition("/")[0] for topic in topics)
+        nodes = sorted(set(owners))
         for node in nodes:
             self.guests[node].append(name)
-        endpoints = [ipc_endpoint(self.folder, node) for node in sorted(nodes)]
-        subscriber = ZmqSubscriber(name, endpoints, topics, self.clock, queue=queue)
+        endpoints = [ipc_endpoint(self.folder, node) for node in nodes]
+        subscriber = ZmqSubscriber(name, endpoints, topics, self.clock, queue=queue, nodes=nodes)
         self._subscribers.append(subscriber)
         return subscriber
 
@@ -185,7 +187,9 @@ class ProcessRun:
             "class": f"{made.__module__}:{made.__qualname__}",
             "config": dict(config),
             "endpoint": ipc_endpoint(self.folder, name),
-            "outputs": {topic.partition("/")[2]: topics[topic]["kind"] for topic in sorted(own)},
+            "outputs": {
+                topic.removeprefix(f"{name}/"): topics[topic]["kind"] for topic in sorted(own)
+            },
             "subscribes": subscribes[name],
             "subscribers": [*listeners, *self.guests[name]],
             "pid": None,

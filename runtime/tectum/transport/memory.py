@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tectum.clock import NS_PER_S, Clock
 from tectum.message import Message, Value
@@ -35,9 +35,14 @@ class MemoryBus:
         """Return a publisher for `node`; it replaces an earlier one, as a restart does."""
         return MemoryPublisher(self, node, incarnation)
 
-    def subscriber(self, name: str, topics: Sequence[str], *, queue: int = 256) -> MemorySubscriber:
-        """Return a subscriber called `name` to the exact `topics`."""
-        return MemorySubscriber(self, name, topics, queue)
+    def subscriber(
+        self, name: str, topics: Sequence[str], *, queue: int = 256, nodes: Iterable[str] = ()
+    ) -> MemorySubscriber:
+        """Return a subscriber called `name` to the exact `topics`.
+
+        `nodes` are those that publish some of them and that no topic is named after.
+        """
+        return MemorySubscriber(self, name, topics, queue, nodes)
 
     def enter(self, end: MemoryPublisher | MemorySubscriber) -> None:
         """Connect an end to all its peers. For the ends themselves."""
@@ -128,12 +133,19 @@ class MemoryPublisher(_Wakeable, OutboxPublisher):
 class MemorySubscriber(_Wakeable):
     """Satisfies `tectum.transport.base.Subscriber`."""
 
-    def __init__(self, bus: MemoryBus, name: str, topics: Sequence[str], queue: int) -> None:
+    def __init__(
+        self,
+        bus: MemoryBus,
+        name: str,
+        topics: Sequence[str],
+        queue: int,
+        nodes: Iterable[str] = (),
+    ) -> None:
         """Listen on `bus` as `name`, for the exact `topics`."""
         super().__init__()
         self._bus, self._name, self._limit = bus, name, queue
-        nodes = {topic.partition("/")[0] for topic in topics}
-        self._topics = frozenset(topics) | {f"{node}/{STATEMENT}" for node in nodes}
+        publishing = {*nodes, *(topic.partition("/")[0] for topic in topics)}
+        self._topics = frozenset(topics) | {f"{node}/{STATEMENT}" for node in publishing}
         self._inbox = Inbox(name, topics)
         self._queue: deque[Message] = deque()
         self._shut_out = False

@@ -28,6 +28,7 @@ from tectum.message import (
     Message,
     Value,
 )
+from tectum.transport.topics import topic_name
 
 __all__ = ["JOIN_PREFIX", "STATEMENT", "OutboxPublisher", "new_incarnation"]
 
@@ -76,7 +77,7 @@ class OutboxPublisher(ABC):
         fields: Mapping[str, Value] | None = None,
     ) -> Header:
         """Send one message on `node/output`, never waiting; return its header."""
-        topic = f"{self.node}/{output}"
+        topic = topic_name(self.node, output)
         arrays = tuple(_sendable(topic, array) for array in arrays)
         header = Header(
             topic=topic,
@@ -112,7 +113,7 @@ class OutboxPublisher(ABC):
 
     def name_loss(self, output: str, cause: str, count: int = 1) -> None:
         """Count a loss that this node caused itself before a message got its number."""
-        causes = self._lost.setdefault(f"{self.node}/{output}", {})
+        causes = self._lost.setdefault(topic_name(self.node, output), {})
         causes[cause] = causes.get(cause, 0) + count
 
     def serve(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import zmq
 
@@ -34,10 +34,12 @@ class ZmqSubscriber:
         clock: Clock,
         *,
         queue: int = 256,
+        nodes: Iterable[str] = (),
     ) -> None:
         """Join the publishers at `endpoints` as `name`, for `topics` (exact names).
 
-        `queue` bounds the messages kept on this side per publisher.
+        `queue` bounds the messages kept on this side per publisher; `nodes` are those that
+        publish some of the topics and that no topic is named after.
 
         Raises:
             ConfigError: an endpoint is not `ipc://` or too long.
@@ -50,8 +52,8 @@ class ZmqSubscriber:
         self._socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.set(zmq.RECONNECT_IVL_MAX, 0)
         self._socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        nodes = {topic.partition("/")[0] for topic in topics}
-        for topic in (*topics, *(f"{node}/{STATEMENT}" for node in nodes)):
+        publishing = {*nodes, *(topic.partition("/")[0] for topic in topics)}
+        for topic in (*topics, *(f"{node}/{STATEMENT}" for node in publishing)):
             self._socket.subscribe(topic_frame(topic))
         self._socket.subscribe(JOIN_PREFIX + name.encode())
         for endpoint in endpoints:

@@ -7,26 +7,34 @@ from collections.abc import Iterable, Sequence
 
 from tectum.errors import ConfigError, nearest_name
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "topic_name"]
 
 
-def resolve(patterns: Sequence[str], topics: Iterable[str]) -> tuple[str, ...]:
+def topic_name(node: str, output: str) -> str:
+    """Return the topic of an output; a player of recordings has outputs named by whole topics."""
+    return output if "/" in output else f"{node}/{output}"
+
+
+def resolve(
+    patterns: Sequence[str], topics: Iterable[str], nodes: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Return the topics that `patterns` name, each once, in the order of `topics`.
 
     `*` stands for any number of characters. A pattern may match nothing; a plain name may not.
-    Housekeeping topics (`camera/@health`) exist for every node and match no pattern.
+    Housekeeping topics (`camera/@health`) exist for every node and match no pattern. `nodes` are
+    those that no topic is named after.
 
     Raises:
         ConfigError: a name without `*` is no topic of the run.
     """
     known = tuple(topics)
-    nodes = {topic.partition("/")[0] for topic in known}
+    publishing = {*nodes, *(topic.partition("/")[0] for topic in known)}
     wanted: set[str] = set()
     housekeeping: list[str] = []
     for pattern in patterns:
         if "*" in pattern:
             wanted.update(filter(_matcher(pattern).fullmatch, known))
-        elif "/@" in pattern and pattern.partition("/")[0] in nodes:
+        elif "/@" in pattern and pattern.partition("/")[0] in publishing:
             housekeeping.append(pattern)
         elif pattern in known:
             wanted.add(pattern)

@@ -4,7 +4,7 @@ import dataclasses
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tectum.errors import DataError
@@ -37,6 +37,7 @@ rows = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(rows)
 def test_any_row_comes_back_exactly(row: Row) -> None:
     packed = msgpack.packb(row_document(row))

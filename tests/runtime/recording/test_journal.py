@@ -5,7 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tectum.errors import DataError
@@ -47,6 +47,7 @@ def encoded(batches: list[list[Event]]) -> list[dict[str, Any]]:
     return [msgpack.unpackb(msgpack.packb(encoder.batch(batch))) for batch in batches]
 
 
+@settings(deadline=None)
 @given(batches_of_events)
 def test_any_journal_comes_back_exactly(batches: list[list[Event]]) -> None:
     taken = list(decode_journal(encoded(batches)))

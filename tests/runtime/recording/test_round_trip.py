@@ -155,7 +155,9 @@ headers = st.builds(
 
 
 @given(st.lists(headers, min_size=1, max_size=6))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_header_comes_back_exactly(tmp_path: Path, headers: list[Header]) -> None:
     messages = [Message(header) for header in headers]
 

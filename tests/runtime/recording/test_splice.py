@@ -3,13 +3,14 @@
 import pytest
 from foxglove_schemas_protobuf.PointCloud_pb2 import PointCloud
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tectum.errors import DataError
 from tectum.recording.splice import divided, parts, spliced, varint
 
 
+@settings(deadline=None)
 @given(small=st.text(), payload=st.binary(max_size=2000))
 def test_a_spliced_record_parses_with_the_generated_class(small: str, payload: bytes) -> None:
     record = spliced(PointCloud(frame_id=small, point_stride=16).SerializeToString(), 6, payload)
@@ -19,6 +20,7 @@ def test_a_spliced_record_parses_with_the_generated_class(small: str, payload: b
     assert (parsed.frame_id, parsed.point_stride, parsed.data) == (small, 16, payload)
 
 
+@settings(deadline=None)
 @given(before=st.text(), payload=st.binary(max_size=500), after=st.integers(0, 2**32 - 1))
 def test_a_record_of_generated_code_comes_apart(before: str, payload: bytes, after: int) -> None:
     whole = PointCloud(frame_id=before, data=payload, point_stride=after).SerializeToString()
@@ -45,6 +47,7 @@ def test_taking_a_buffer_out_copies_nothing() -> None:
     assert bytes(view) == b"aaaz"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_numbers_are_encoded_as_protobuf_does(value: int) -> None:
     record = b"\x08" + varint(value)
@@ -54,6 +57,7 @@ def test_numbers_are_encoded_as_protobuf_does(value: int) -> None:
     assert (part.number, part.wire, part.end) == (1, 0, len(record))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_with_a_reason(noise: bytes) -> None:
     try:

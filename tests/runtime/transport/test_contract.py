@@ -31,8 +31,8 @@ class Memory:
         del queue
         return self.bus.publisher(node, incarnation=incarnation)
 
-    def subscriber(self, name, topics, queue=256):
-        return self.bus.subscriber(name, topics, queue=queue)
+    def subscriber(self, name, topics, queue=256, nodes=()):
+        return self.bus.subscriber(name, topics, queue=queue, nodes=nodes)
 
 
 @dataclass
@@ -45,10 +45,10 @@ class Sockets:
         endpoint = ipc_endpoint(self.folder, node)
         return ZmqPublisher(node, endpoint, CLOCK, queue=queue, incarnation=incarnation)
 
-    def subscriber(self, name, topics, queue=256):
-        nodes = sorted({topic.split("/")[0] for topic in topics})
-        endpoints = [ipc_endpoint(self.folder, node) for node in nodes]
-        return ZmqSubscriber(name, endpoints, topics, CLOCK, queue=queue)
+    def subscriber(self, name, topics, queue=256, nodes=()):
+        publishers = nodes or sorted({topic.split("/")[0] for topic in topics})
+        endpoints = [ipc_endpoint(self.folder, node) for node in publishers]
+        return ZmqSubscriber(name, endpoints, topics, CLOCK, queue=queue, nodes=nodes)
 
 
 @pytest.fixture(params=["memory", "sockets"])
@@ -112,6 +112,21 @@ def stamps(results):
 def balances(row):
     explained = row["received"] + row["queue_full"] + row["refused_here"]
     return row["published"] == explained + row["unexplained"]
+
+
+def test_a_player_speaks_under_the_names_of_other_nodes(host):
+    subscriber = host.subscriber("ear", ["mouth/text", "other/text"], nodes=["player"])
+    player = host.publisher("player")
+    meet(player, "ear")
+    say(player, 3, "mouth/text")
+    say(player, 2, "other/text")
+    player.name_loss("mouth/text", "reader_overrun", 4)
+    collect(subscriber, 5)
+    player.close()
+    until_stated(subscriber, "mouth/text")
+    row = subscriber.counters()["mouth/text"]
+    assert (row["published"], row["received"], row["unexplained"]) == (3, 3, 0)
+    assert row["lost"] == {"reader_overrun": 4}
 
 
 def test_a_message_arrives_as_it_was_sent(host):

@@ -3,7 +3,7 @@
 import pytest
 
 from tectum.errors import ConfigError
-from tectum.transport.topics import resolve
+from tectum.transport.topics import resolve, topic_name
 
 TOPICS = ("camera/image", "camera/calibration", "lidar/points", "fusion.2/result")
 
@@ -37,3 +37,12 @@ def test_patterns_give_topics_in_the_order_of_the_run(patterns, expected):
 def test_a_name_that_nobody_publishes_is_refused(name, message):
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         resolve([name], TOPICS)
+
+
+def test_a_node_that_no_topic_is_named_after_has_housekeeping_topics_too():
+    assert resolve(["player/@statement"], TOPICS, ["player"]) == ("player/@statement",)
+
+
+def test_an_output_that_is_a_whole_topic_keeps_its_name():
+    assert topic_name("camera", "image") == "camera/image"
+    assert topic_name("player", "camera/image") == "camera/image"
