@@ -100,12 +100,12 @@ class NodeHost:
         return context
 
     def _begin(self, context: NodeContext, report: Callable[[Report], None]) -> None:
-        """Report ready and joined, and wait for the start."""
+        """Report ready and joined, and wait for the start, which may come without all of them."""
         context.state = "ready"
         report(Report(self.name, State.READY))
         expected = frozenset(self._record.get("subscribers", ())) - {self.name}
         joined = False
-        while not (joined and self._started.is_set()) and not context.stopping:
+        while not (self._started.is_set() or context.stopping):
             context.serve(self._clock.now_ns() + NS_PER_S // 50)
             if not joined and expected <= context.joined():
                 joined = True

@@ -62,14 +62,14 @@ def _live(name: str, folder: Path, channel: Channel | None) -> int:
     def report(what: Report) -> None:
         if channel is not None:
             channel.report(what)
+        elif what.state is State.JOINED:
+            host.start()
 
     watcher = None
     try:
         run = read_run(folder)
         host = NodeHost(name, run, folder, GraphClock(int(run["offset_ns"])))
         watcher = Watcher(channel, on_start=host.start, on_stop=host.stop)
-        if channel is None:
-            host.start()
         host.live(report)
         return 0
     except TectumError as error:

@@ -84,6 +84,28 @@ def test_a_publisher_does_not_begin_before_the_start():
         assert beats(run, subscriber, 1)[0].seq == 0
 
 
+def test_the_start_counts_even_where_a_subscriber_is_missing():
+    with ProcessRun({"drum": (Metronome, {"rate": "500Hz", "count": 5})}) as run:
+        run.guests["drum"].append("nobody")
+        run.spawn()
+        drum = run.processes["drum"]
+        drum.wait_for(State.READY)
+        drum.order(Order.START)
+        assert drum.end()[0] == 0
+    assert State.JOINED not in {report.state for report in drum.reports}
+
+
+def test_without_a_launcher_a_node_begins_when_its_subscribers_have_joined():
+    config = {"rate": "500Hz", "count": 5}
+    with ProcessRun({"drum": (Metronome, config), "other": (Metronome, config)}) as run:
+        subscriber = run.subscribe("ear", "drum/beat")
+        run.spawn("other")
+        command = [sys.executable, "-m", "tectum.node", "--run", str(run.folder), "--node", "drum"]
+        assert subprocess.run(command, check=False, timeout=20).returncode == 0
+        heard = headers(run.collect(subscriber, "drum/beat"))
+    assert [header.seq for header in heard] == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize("how", ["order", "signal", "end of file"])
 def test_a_node_stops_within_a_second_when_asked(how):
     with ProcessRun({"drum": (Metronome, {"rate": "100Hz"})}) as run:
