@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,11 +17,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from tectum.clock import NS_PER_MS, NS_PER_S
-from tectum.errors import DataError
+from tectum.errors import ContractError, DataError
 from tectum.node.base import Context, Node, NodeConfig
 from tectum.node.fields import Duration
 from tectum.recording.store import ImageStorage
 from tectum.recording.writer import Compression, LogWriter, WriteOptions
+from tectum.rundir import read_run
 from tectum_nodes.log_thread import LogThread, LogThreadLimits
 
 __all__ = ["RecorderConfig", "RecorderNode"]
@@ -69,6 +71,7 @@ class RecorderNode(Node):
     def __init__(self, config: Any) -> None:
         """Open nothing yet."""
         super().__init__(config)
+        self._writer: LogWriter | None = None
         self._thread: LogThread | None = None
         self._gaps: Counter[str] = Counter()
         self._said_rate = False
@@ -88,18 +91,14 @@ class RecorderNode(Node):
                 f"min_free_mb ({self.config.min_free_mb})"
             )
             raise DataError(msg)
-        writer = LogWriter(self._path, _options(self.config))
-        writer.write_run(context.run, context.clock.now_ns())
-        limits = LogThreadLimits(
-            self.config.queue_mb * 1024 * 1024, self.config.min_free_mb * 1_000_000
-        )
-        self._thread = LogThread(writer, context.clock, limits)
+        self._writer = LogWriter(self._path, _options(self.config))
         self._subscriber = context.subscribe(_all_topics(self.config, context))
         context.log.info("records into %s (%.0f GB free)", self._path, free / 1e9)
 
     def run(self, context: Context) -> None:
         """Record until the graph stops, and then what is still on its way."""
         self._began_ns = context.clock.now_ns()
+        self._start_writing(context)
         while not context.stopping:
             self._subscriber.wait(_WAIT_NS)
             self._drain(context)
@@ -113,6 +112,19 @@ class RecorderNode(Node):
         if self._thread is not None:
             thread, self._thread = self._thread, None
             thread.close({"gaps": str(dict(self._gaps)) if self._gaps else ""})
+        elif self._writer is not None:
+            self._writer.close()
+
+    def _start_writing(self, context: Context) -> None:
+        """Begin with what the run is; its epoch is known only now that it runs."""
+        writer = self._writer
+        if writer is None:
+            msg = "the recorder was not opened"
+            raise ContractError(msg)
+        writer.write_run(_run_document(context), self._began_ns)
+        queue_bytes = self.config.queue_mb * 1024 * 1024
+        limits = LogThreadLimits(queue_bytes, self.config.min_free_mb * 1_000_000)
+        self._thread = LogThread(writer, context.clock, limits)
 
     def _hear_last_words(self, context: Context) -> None:
         """Take what is still on its way: those who publish have ended before."""
@@ -170,6 +182,14 @@ def _log_path(config: RecorderConfig, context: Context) -> Path:
     date = datetime.fromtimestamp(context.clock.now_ns() / NS_PER_S, tz=UTC)
     name = str(context.run.get("graph") or "graph")
     return Path(f"{name}-{date:%Y%m%d-%H%M%S}.mcap").absolute()
+
+
+def _run_document(context: Context) -> Mapping[str, Any]:
+    """Return `run.json` as it is now; a run in memory has no file."""
+    try:
+        return read_run(context.folder)
+    except DataError:
+        return context.run
 
 
 def _free_bytes(path: Path) -> int:

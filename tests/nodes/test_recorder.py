@@ -3,12 +3,14 @@
 import logging
 import shutil
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tectum.clock import NS_PER_S, GraphClock
 from tectum.errors import DataError
 from tectum.message import Kind, Value
 from tectum.node.control import Order, State
@@ -24,6 +26,7 @@ from tectum_nodes.log_thread import LogThread, LogThreadLimits
 from tectum_nodes.recorder import RecorderNode
 
 EPOCH_NS = 1_000_000_000_000
+REAL = GraphClock()
 TOPICS = {
     "camera/image": {"node": "camera", "kind": "image"},
     "fusion/result": {"node": "fusion", "kind": "result"},
@@ -50,6 +53,8 @@ class Stage:
         self.node.open(self.context)
         for publisher in (self.camera, self.fusion):
             publisher.serve()
+        self.loop = threading.Thread(target=self.node.run, args=(self.context,))
+        self.loop.start()
 
     def say(self, seq: int) -> None:
         image = np.full((8, 8, 3), seq, np.uint8)
@@ -64,8 +69,15 @@ class Stage:
         self.camera.close()
         self.fusion.close()
         self.context.stop()
-        self.node.run(self.context)
+        self.loop.join()
         self.node.close()
+
+    def wait_until_written(self, count: int) -> LogThread:
+        """Return the thread that writes, once it has written so many messages."""
+        until_ns = REAL.now_ns() + 10 * NS_PER_S
+        while (thread := self.node._thread) is None or thread.written < count:
+            assert REAL.now_ns() < until_ns
+        return thread
 
 
 def test_everything_said_is_in_the_log(tmp_path: Path) -> None:
@@ -147,7 +159,7 @@ def test_gaps_are_counted_in_the_log(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
     stage = Stage(path=str(path))
     stage.say(0)
-    stage.node._drain(stage.context)
+    stage.wait_until_written(2)
     lost = stage.bus.publisher("camera", incarnation=11)
     lost._next = {"camera/image": 4}  # as if messages 1 to 3 had not come through
     data, jpeg = np.zeros(3, np.uint8), {"encoding": "jpeg"}
@@ -199,10 +211,8 @@ def test_a_disk_that_runs_full_stops_the_recording_only(
     path = tmp_path / "log.mcap"
     stage = Stage(path=str(path), min_free_mb=1)
     stage.say(0)
-    stage.node._drain(stage.context)
+    thread = stage.wait_until_written(2)
     full = shutil._ntuple_diskusage(10**12, 10**12, 5)
-    thread = stage.node._thread
-    assert thread is not None
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
     clock = stage.bus.clock
     assert isinstance(clock, FakeClock)
