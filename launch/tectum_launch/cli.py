@@ -15,7 +15,10 @@ import click
 from tectum import __version__
 from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
+from tectum_launch.commands.doctor import doctor
 from tectum_launch.commands.launch import launch
+from tectum_launch.commands.log import log
+from tectum_launch.commands.models import models
 from tectum_launch.commands.nodes import nodes
 from tectum_launch.commands.why import why
 
@@ -47,5 +50,5 @@ def main() -> None:
     logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (launch, check, why, nodes):
+for command in (doctor, launch, check, why, log, models, nodes):
     main.add_command(command)

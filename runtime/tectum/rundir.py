@@ -26,6 +26,7 @@ from tectum.errors import ConfigError, DataError
 
 __all__ = [
     "create_run",
+    "dead_runs",
     "find_run",
     "is_alive",
     "live_runs",
@@ -131,10 +132,16 @@ def find_run(run: str | Path | None = None) -> Path:
     raise DataError(msg)
 
 
+def dead_runs() -> list[Path]:
+    """Return the folders of runs of which no process is left."""
+    dead = [folder for folder in _run_folders() if not _in_use(_document(folder))]
+    drafts = [draft for draft in _drafts() if not process_started(draft.name.rpartition(".")[2])]
+    return dead + drafts
+
+
 def reap() -> list[Path]:
     """Remove the folders of runs of which no process is left; return them."""
-    dead = [folder for folder in _run_folders() if not _in_use(_document(folder))]
-    dead += [draft for draft in _drafts() if not process_started(draft.name.rpartition(".")[2])]
+    dead = dead_runs()
     for folder in dead:
         remove_run(folder)
     return dead

@@ -20,7 +20,7 @@ set_option = click.option(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(short_help="Prove a graph before it is started.")
 @click.argument("graph")
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON on stdout.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["launch"]
 
 
-@click.command()
+@click.command(short_help="Run a graph.")
 @click.argument("graph")
 @set_option
 @click.option(
