@@ -46,13 +46,12 @@ def launch(
     GRAPH is a file, or the name of a shipped graph.
     """
     from tectum.clock import GraphClock  # noqa: PLC0415 - start-up of the command line
-    from tectum.units import parse_duration_ns  # noqa: PLC0415
     from tectum_launch.compile import load_graph  # noqa: PLC0415
     from tectum_launch.launch import launch as run  # noqa: PLC0415
     from tectum_launch.report import report_text  # noqa: PLC0415
     from tectum_launch.terminal import Terminal  # noqa: PLC0415
 
-    duration_ns = parse_duration_ns(duration) if duration else 0
+    duration_ns = parse_duration(duration)
     additions = [recorder(record)] if record else []
     compiled = load_graph(graph, settings, additions=additions)
     clock = GraphClock()
@@ -63,6 +62,18 @@ def launch(
         report.write_text(json.dumps(launched.report, indent=1) + "\n", encoding="utf-8")
     click.echo(report_text(launched.report))
     ctx.exit(launched.exit_code)
+
+
+def parse_duration(duration: str | None) -> int:
+    """Return the nanoseconds of `--duration`; 0 where it is not given."""
+    from tectum.errors import ConfigError  # noqa: PLC0415
+    from tectum.units import parse_duration_ns  # noqa: PLC0415
+
+    duration_ns = parse_duration_ns(duration) if duration else 0
+    if duration is not None and duration_ns <= 0:
+        msg = f"--duration {duration!r}: write how long to run, such as 10s"
+        raise ConfigError(msg)
+    return duration_ns
 
 
 def recorder(log: Path) -> Addition:
