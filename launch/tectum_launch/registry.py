@@ -25,6 +25,7 @@ SHIPPED = {
     "kitti_lidar": "tectum_nodes.kitti:KittiLidar",
     "log": "tectum_nodes.log_player:LogPlayer",
     "microphone": "tectum_nodes.microphone:MicrophoneNode",
+    "pictures": "tectum_nodes.pictures:PicturesNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
     "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",

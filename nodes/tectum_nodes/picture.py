@@ -5,29 +5,33 @@ Nothing is shown or written here; a caller passes the image to a file, a window 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["draw_face", "draw_objects"]
+__all__ = ["Bar", "draw_boxes", "draw_grid", "draw_objects"]
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Bar = tuple[str, float]
+"""A name and a probability."""
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 BACKGROUND: Colour = (24, 22, 20)
 LEAD: Colour = (80, 220, 120)
 FAINT: Colour = (90, 90, 90)
+HOT: Colour = (40, 90, 235)
 WHITE: Colour = (245, 245, 245)
 PALETTE: tuple[Colour, ...] = (
     (80, 170, 255), (235, 170, 80), (110, 110, 245), (200, 120, 220), (190, 200, 90),
 )  # fmt: skip
 """Colours of labels, bgr, taken in turn."""
 PIXELS_PER_M = 9.0
-AHEAD_M, ASIDE_M = 45.0, 14.0
+AHEAD_M, ASIDE_M = 48.0, 16.0
 """How far the view from above reaches forward, and to each side."""
 
 
@@ -50,7 +54,7 @@ def draw_objects(
         lead: row of the object that is drawn as the one ahead.
         title: one line along the top.
     """
-    annotated = np.ascontiguousarray(image[..., :3], np.uint8).copy()
+    annotated = _copied(image)
     for row in range(len(objects) - 1, -1, -1):  # the surest on top
         _box(annotated, objects[row], _name(objects[row], labels), _colour(objects, row, lead))
     above = _from_above(points)
@@ -59,32 +63,57 @@ def draw_objects(
     return _beside(annotated, above, title)
 
 
-def draw_face(
+def draw_grid(
     image: NDArray[Any],
-    faces: NDArray[Any],
-    speaking: float,
-    expression: NDArray[Any] | None = None,
-    labels: Sequence[str] = (),
+    points: NDArray[Any],
+    grid: NDArray[Any],
+    place: Mapping[str, float],
+    bars: Sequence[Bar] = (),
+    *,
+    title: str = "",
 ) -> Image:
-    """Return the image with the faces, and below it how sure "speaking" is and the expression.
+    """Return the image over its bars, and beside it the grid of probabilities from above.
 
     Args:
         image: bgr8 (H, W, 3).
-        faces: (n, 6): x1 y1 x2 y2 in pixels, score, label.
-        speaking: probability; NaN where it is not known.
-        expression: (k,) scores, or None.
-        labels: names of the expressions.
+        points: (n, 3+), x forward, y left, z up, in metres.
+        grid: (rows, columns), row `i` from `x_min_m + i * cell_m`, column `j` likewise in y.
+        place: `x_min_m`, `y_min_m`, `cell_m`.
+        bars: probabilities to be shown.
+        title: one line along the top.
     """
-    annotated = np.ascontiguousarray(image[..., :3], np.uint8).copy()
-    for face in faces:
-        _rectangle(annotated, face, LEAD if speaking >= 0.5 else FAINT)
-    bars = [("speaking", speaking)]
-    if expression is not None:
-        bars += [(name, float(score)) for name, score in zip(labels, expression, strict=True)]
-    panel = np.full((18 * len(bars) + 12, annotated.shape[1], 3), BACKGROUND, np.uint8)
+    above = _from_above(points, heat=_heat(grid, place))
+    return _beside(_over_bars(_copied(image), bars), above, title)
+
+
+def draw_boxes(
+    image: NDArray[Any], boxes: NDArray[Any], bars: Sequence[Bar] = (), *, title: str = ""
+) -> Image:
+    """Return the image with boxes, and below it bars of probabilities.
+
+    Args:
+        image: bgr8 (H, W, 3).
+        boxes: (n, 6): x1 y1 x2 y2 in pixels, score, label.
+        bars: names and probabilities; NaN where one is not known.
+        title: one line along the top.
+    """
+    annotated = _copied(image)
+    for row, box in enumerate(boxes):
+        _rectangle(annotated, box, LEAD if row == 0 else FAINT)
+    return _beside(_over_bars(annotated, bars), None, title)
+
+
+def _copied(image: NDArray[Any]) -> Image:
+    return np.ascontiguousarray(image[..., :3], np.uint8).copy()
+
+
+def _over_bars(picture: Image, bars: Sequence[Bar]) -> Image:
+    if not bars:
+        return picture
+    panel = np.full((18 * len(bars) + 12, picture.shape[1], 3), BACKGROUND, np.uint8)
     for row, (name, share) in enumerate(bars):
         _bar(panel, 10 + 18 * row, name, share, LEAD if row == 0 else PALETTE[0])
-    return np.concatenate([annotated, panel])
+    return np.concatenate([picture, panel])
 
 
 def _name(item: NDArray[Any], labels: Sequence[str]) -> str:
@@ -110,10 +139,10 @@ def _rectangle(image: Image, item: NDArray[Any], colour: Colour) -> None:
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
 
 
-def _from_above(points: NDArray[Any]) -> Image:
-    """Return the cloud from above, forward up, coloured by height."""
+def _from_above(points: NDArray[Any], heat: Image | None = None) -> Image:
+    """Return the cloud from above, forward up, brighter where higher; on `heat` if given."""
     size = (round(AHEAD_M * PIXELS_PER_M), round(2 * ASIDE_M * PIXELS_PER_M))
-    canvas = np.full((*size, 3), BACKGROUND, np.uint8)
+    canvas = np.full((*size, 3), BACKGROUND, np.uint8) if heat is None else heat
     for distance in range(10, int(AHEAD_M) + 1, 10):
         y = _pixel(distance, 0.0)[1]
         cv2.line(canvas, (0, y), (size[1], y), (55, 52, 50), 1)
@@ -122,8 +151,30 @@ def _from_above(points: NDArray[Any]) -> Image:
     rows = (AHEAD_M - points[:, 0]) * PIXELS_PER_M
     seen = (columns >= 0) & (columns < size[1]) & (rows >= 0) & (rows < size[0])
     height = np.clip((points[seen, 2] + 2.0) / 3.5, 0, 1)
-    shades = cv2.applyColorMap((80 + 175 * height).astype(np.uint8), cv2.COLORMAP_BONE)
-    canvas[rows[seen].astype(int), columns[seen].astype(int)] = shades.reshape(-1, 3)
+    shades = _shades()[(80 + 175 * height).astype(int)]
+    canvas[rows[seen].astype(int), columns[seen].astype(int)] = shades
+    return canvas
+
+
+@functools.cache
+def _shades() -> Image:
+    """Return 256 colours (256, 3), dark to bright."""
+    ramp = np.arange(256, dtype=np.uint8)
+    return np.asarray(cv2.applyColorMap(ramp, cv2.COLORMAP_BONE), np.uint8).reshape(256, 3)
+
+
+def _heat(grid: NDArray[Any], place: Mapping[str, float]) -> Image:
+    """Return the view from above with each cell of `grid` filled, brighter where more probable."""
+    size = (round(AHEAD_M * PIXELS_PER_M), round(2 * ASIDE_M * PIXELS_PER_M))
+    canvas = np.full((*size, 3), BACKGROUND, np.uint8)
+    cell_m, low = float(place["cell_m"]), np.array(BACKGROUND, np.float64)
+    for (i, j), share in np.ndenumerate(grid):
+        x_m, y_m = float(place["x_min_m"]) + i * cell_m, float(place["y_min_m"]) + j * cell_m
+        colour = low + float(np.clip(share, 0, 1)) * (np.array(HOT) - low)
+        left, bottom = _pixel(x_m, y_m + cell_m)
+        right, top = _pixel(x_m + cell_m, y_m)
+        fill = tuple(float(part) for part in colour)
+        cv2.rectangle(canvas, (left, top), (right, bottom), fill, cv2.FILLED)
     return canvas
 
 
@@ -139,13 +190,17 @@ def _pixel(forward_m: float, left_m: float) -> tuple[int, int]:
     return round((ASIDE_M - left_m) * PIXELS_PER_M), round((AHEAD_M - forward_m) * PIXELS_PER_M)
 
 
-def _beside(left: Image, right: Image, title: str) -> Image:
+def _beside(left: Image, right: Image | None, title: str) -> Image:
     """Return two pictures side by side under a line of text, the shorter one centred."""
-    height = max(left.shape[0], right.shape[0])
-    canvas = np.full((height + 26, left.shape[1] + right.shape[1] + 6, 3), BACKGROUND, np.uint8)
-    for picture, x in ((left, 0), (right, left.shape[1] + 6)):
+    pictures = [left] if right is None else [left, right]
+    height = max(picture.shape[0] for picture in pictures)
+    width = sum(picture.shape[1] for picture in pictures) + 6 * (len(pictures) - 1)
+    canvas = np.full((height + 26, width, 3), BACKGROUND, np.uint8)
+    x = 0
+    for picture in pictures:
         y = 26 + (height - picture.shape[0]) // 2
         canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        x += picture.shape[1] + 6
     cv2.putText(canvas, title, (8, 18), FONT, 0.5, WHITE, 1, cv2.LINE_AA)
     return canvas
 

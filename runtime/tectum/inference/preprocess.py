@@ -132,9 +132,15 @@ def around(view: View, *, margin: float = 0.0, square: bool = False) -> View:
     out_x = margin * longer + (longer - width) / 2 * square
     out_y = margin * longer + (longer - height) / 2 * square
     rows, columns = view.array.shape[:2]
-    left, right = max(round(x1 - out_x), 0), min(round(x2 + out_x), columns)
-    top, bottom = max(round(y1 - out_y), 0), min(round(y2 + out_y), rows)
+    left, right = _within(x1 - out_x, x2 + out_x, columns)
+    top, bottom = _within(y1 - out_y, y2 + out_y, rows)
     return view.part(view.array[top:bottom, left:right], left, top)
+
+
+def _within(low: float, high: float, size: int) -> tuple[int, int]:
+    """Return the range of whole pixels inside an image of `size`, at least one of them."""
+    begin = min(max(round(low), 0), size - 1)
+    return begin, max(min(round(high), size), begin + 1)
 
 
 def colour(view: View, *, source: str, target: str) -> View:

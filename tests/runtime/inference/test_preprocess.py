@@ -111,6 +111,13 @@ def test_around_a_box_is_square_with_a_margin_and_ends_at_the_edge() -> None:
     assert whole.array is image
 
 
+@pytest.mark.parametrize("box", [(30, 30, 30, 30), (100, 100, 100, 100), (-9, -9, -5, -5)])
+def test_a_box_without_area_still_gives_a_pixel(box: tuple[float, float, float, float]) -> None:
+    view = pre.around(View(_image(100, 100), box=box))
+    assert view.array.shape == (1, 1, 3)
+    assert pre.resize(view, width=4, height=4).array.shape == (4, 4, 3)
+
+
 def test_normalising_by_hand() -> None:
     pixels = View(np.array([[[0, 127, 255]]], np.uint8))
     assert pre.normalise(pixels, scale=1 / 255).array == pytest.approx(
