@@ -48,6 +48,12 @@ class LogTopic:
     """Log time of the first message."""
     last_ns: int
 
+    @property
+    def period_ns(self) -> int:
+        """Return the mean time from message to message; 0 where there are not two."""
+        steps = self.messages - 1
+        return (self.last_ns - self.first_ns) // steps if steps > 0 else 0
+
 
 class _Place(NamedTuple):
     """Where a record lies; sorts by its time, then by its place in the file."""
@@ -131,6 +137,14 @@ class LogReader:
                 document = json.loads(attachment.data)
                 return document if isinstance(document, dict) else {}
         return {}
+
+    @property
+    def rig(self) -> dict[str, Any] | None:
+        """Return the rig of the recorded graph, or None where there is none."""
+        run = self.run
+        description = run.get("description")
+        rig = run.get("rig") or (isinstance(description, dict) and description.get("rig"))
+        return rig if isinstance(rig, dict) else None
 
     @property
     def metadata(self) -> dict[str, dict[str, str]]:
@@ -336,4 +350,5 @@ def _sum(a: Count, b: Count) -> Count:
 def _joined(a: LogTopic, b: LogTopic) -> LogTopic:
     first_ns, last_ns = min(a.first_ns, b.first_ns), max(a.last_ns, b.last_ns)
     total = a.messages + b.messages
-    return replace(a, kind=a.kind or b.kind, messages=total, first_ns=first_ns, last_ns=last_ns)
+    main = b if a.kind in (None, Kind.LATCHED) else a  # facts may be said on any topic
+    return replace(main, messages=total, first_ns=first_ns, last_ns=last_ns)

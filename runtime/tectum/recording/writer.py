@@ -96,7 +96,7 @@ class LogWriter:
         self._mcap = Writer(self._file, chunk_size=_NEVER, compression=compression)
         self._mcap.start(profile="tectum", library=f"tectum {tectum.__version__}")
         self._mcap.add_metadata("tectum", {"format": FORMAT_VERSION, "tectum": tectum.__version__})
-        self._channels: dict[tuple[str, str], int] = {}
+        self._channels: dict[tuple[str, str, str], int] = {}
         self._schemas: dict[str, int] = {}
         self._sequence = 0
         self._pending_bytes = 0
@@ -213,7 +213,7 @@ class LogWriter:
 
     def _channel(self, record: _Record) -> int:
         topic, schema, _, kind = record
-        known = self._channels.get((topic, schema))
+        known = self._channels.get((topic, schema, kind))
         if known is not None:
             return known
         if schema not in self._schemas:
@@ -222,7 +222,7 @@ class LogWriter:
         channel = self._mcap.register_channel(
             topic, "protobuf", self._schemas[schema], {"kind": kind} if kind else {}
         )
-        self._channels[topic, schema] = channel
+        self._channels[topic, schema, kind] = channel
         return channel
 
     def _attach_fact(self, header: Header, now_ns: int) -> None:
