@@ -18,6 +18,7 @@ from tectum_launch.draft import Draft, draft_node
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
 from tectum_launch.overrides import Addition, add_nodes, apply_overrides, fill_parameters
+from tectum_launch.replaced import replace_sources
 from tectum_launch.rig import graph_rig, merged_rig
 from tectum_launch.schema import GraphConfig
 from tectum_launch.shipped import find_graph
@@ -32,6 +33,7 @@ def load_graph(
     settings: Iterable[str] = (),
     *,
     additions: Iterable[Addition] = (),
+    replay: str = "",
     cores: int | None = None,
 ) -> Graph:
     """Return the graph called `name` (a path, or a shipped one), with `settings` put in.
@@ -41,7 +43,7 @@ def load_graph(
         GraphError: something in it is wrong; all findings at once.
     """
     document = read_document(find_graph(name))
-    return compile_document(document, settings, additions=additions, cores=cores)
+    return compile_document(document, settings, additions=additions, replay=replay, cores=cores)
 
 
 def compile_document(
@@ -49,6 +51,7 @@ def compile_document(
     settings: Iterable[str] = (),
     *,
     additions: Iterable[Addition] = (),
+    replay: str = "",
     cores: int | None = None,
 ) -> Graph:
     """Return the graph that `document` describes.
@@ -57,16 +60,18 @@ def compile_document(
         document: the file; changed in place by `settings` and by its parameters.
         settings: `a.b=c` each, put in before anything is validated.
         additions: nodes that an option of the command line adds.
+        replay: `LOG[:topic,...]`, a recording that stands in for sensors; empty: none.
         cores: computations at a time that plans may count on; default: this process's cores.
 
     Raises:
         GraphError: something in it is wrong; all findings at once.
     """
     apply_overrides(document, settings)
-    fill_parameters(document)
-    add_nodes(document, additions)
     _make_importable(document.folder)
     _name_twins(document)
+    player = [replace_sources(document, replay)] if replay else []
+    fill_parameters(document)
+    add_nodes(document, [*player, *additions])
     graph = validated(document, (), GraphConfig, document.tree)
     drafts, broken = _drafts(document)
     wiring = wire(document, drafts, broken)
