@@ -1,4 +1,7 @@
-"""The subscriber over ZeroMQ: one SUB socket connected to the publishers of its topics."""
+"""The subscriber over ZeroMQ: one SUB socket connected to the publishers of its topics.
+
+A publisher that dies and comes back is joined again by the next `wait` or `drain` that follows.
+"""
 
 from __future__ import annotations
 
