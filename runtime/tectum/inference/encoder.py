@@ -15,7 +15,7 @@ import numpy as np
 from tectum.errors import ConfigError, ModelError
 from tectum.inference import postprocess, preprocess
 from tectum.inference.device import CPU, Device
-from tectum.inference.manifest import InputTensor, Manifest, OutputTensor, Shape, sizes_of
+from tectum.inference.manifest import InputTensor, Manifest, Shape, sizes_of
 from tectum.inference.postprocess import Piece
 from tectum.inference.samples import SENSED, SampleArray, plausible_cut, sample_array
 from tectum.inference.session import NeverStopped, Session, SessionOptions
@@ -100,7 +100,7 @@ class OnnxEncoder:
             carried = self._next_state(feeds, arrays)
             pieces.append(Piece(arrays, view))
         arrays = postprocess.apply(self._after, pieces)
-        results = {result.name: _deliver(result, arrays) for result in self.manifest.results}
+        results = {item.name: item.taken_from(arrays) for item in self.manifest.results}
         return StageOutput(results, sample.facts, carried or None)
 
     def close(self) -> None:
@@ -169,9 +169,3 @@ def _fits(shape: tuple[int, ...], stated: Shape) -> bool:
     if len(shape) != len(stated):
         return False
     return all(isinstance(b, str) or a == b for a, b in zip(shape, stated, strict=True))
-
-
-def _deliver(result: OutputTensor, arrays: Arrays) -> AnyArray:
-    array = arrays[result.tensor]
-    batched = result.shape[:1] == ("batch",) and result.role != "embedding"
-    return array[0] if batched else array

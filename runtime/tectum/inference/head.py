@@ -108,12 +108,7 @@ class OnnxHead:
             there = [[modality in present for modality in self.manifest.modalities]]
             feeds[self._mask.name] = np.array(there, self._mask.dtype)
         arrays = self.sessions[variant].run(feeds, stopper)
-        return {
-            result.name: arrays[result.tensor][0]
-            if result.shape[:1] == ("batch",)
-            else arrays[result.tensor]
-            for result in self.manifest.results
-        }
+        return {result.name: result.taken_from(arrays) for result in self.manifest.results}
 
 
 def _zeros(tensor: InputTensor) -> AnyArray:

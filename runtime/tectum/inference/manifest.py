@@ -16,6 +16,7 @@ from typing import Any
 from tectum.errors import ConfigError, ModelError
 from tectum.inference.keys import Keys
 from tectum.inference.stage import OutputSpec
+from tectum.message import AnyArray
 
 __all__ = [
     "FILE_NAME",
@@ -90,6 +91,12 @@ class OutputTensor:
     def spec(self, modality: str) -> OutputSpec:
         """Return it as a stage's output."""
         return OutputSpec(self.name, self.role, self.labels, {**self.facts, "modality": modality})
+
+    def taken_from(self, arrays: Mapping[str, AnyArray]) -> AnyArray:
+        """Return its array; without the batch axis, which only an embedding keeps for the head."""
+        array = arrays[self.tensor]
+        batched = len(self.shape) > 1 and self.shape[0] in ("batch", 1)
+        return array[0] if batched and self.role != "embedding" else array
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tectum.errors import ConfigError, ModelError
@@ -153,6 +154,29 @@ def test_a_file_that_is_not_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not YAML") as caught:
         _read(tmp_path, "model: [")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("role", "shape", "delivered"),
+    [
+        ("grid", ["batch", 2, 3], (2, 3)),
+        ("grid", [1, 2, 3], (2, 3)),
+        ("embedding", ["batch", 2, 3], (1, 2, 3)),
+        ("boxes", ["boxes", 2, 3], (1, 2, 3)),
+    ],
+)
+def test_results_are_delivered_without_their_batch_axis(
+    tmp_path: Path, role: str, shape: list[Any], delivered: tuple[int, ...]
+) -> None:
+    output = {"name": "x", "role": role, "dtype": "float32", "shape": shape, "tensor": "y"}
+    (result,) = _changed(tmp_path, ENCODER, "outputs", [output]).results
+    assert result.taken_from({"y": np.zeros((1, 2, 3))}).shape == delivered
+
+
+def test_a_single_number_keeps_its_axis(tmp_path: Path) -> None:
+    output = {"name": "x", "role": "probability", "dtype": "float32", "shape": [1]}
+    (result,) = _changed(tmp_path, ENCODER, "outputs", [output]).results
+    assert result.taken_from({"x": np.zeros(1)}).shape == (1,)
 
 
 def test_an_unknown_variant_is_named_with_the_known_ones(tmp_path: Path) -> None:
