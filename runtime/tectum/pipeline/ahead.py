@@ -2,8 +2,8 @@
 
 Its stamp is *announced* by its node when the capture begins, or predicted as an interval from the
 rhythm of the trigger input. What an alignment calls final over all of it is encoded at once on an
-idle lane (`eager: guess` takes the likely sample without that proof); the set finds the run by its
-samples. No pick is decided here. Runs that the set did not want are counted as wasted.
+idle lane (`eager: guess` is content with what is final for the likely stamp); the set finds the
+run by its samples. No pick is decided here. Runs that the set did not want are counted as wasted.
 """
 
 from __future__ import annotations
@@ -82,15 +82,17 @@ class Ahead:
     def _start(self, port: Port, lo_ns: int, hi_ns: int) -> bool:
         """Start encoding ahead for one input; return whether it was started."""
         books, lanes = self._books, self._books.runs.free_lanes()
-        guess = books.plan.eager == "guess"
-        if not lanes or not (guess or final_over(port.alignment, port.stream, lo_ns, hi_ns)):
+        earliest_ns, likely_ns = lo_ns, (lo_ns + hi_ns) // 2
+        if books.plan.eager == "guess":
+            lo_ns, hi_ns = likely_ns, likely_ns
+        if not lanes or not final_over(port.alignment, port.stream, lo_ns, hi_ns):
             return False
-        pick = port.alignment.best(port.stream, (lo_ns + hi_ns) // 2)
+        pick = port.alignment.best(port.stream, likely_ns)
         if not isinstance(pick, Pick) or books.known_run(port, pick) is not None:
             return False
         assert port.encoder is not None
         level = books.planner.level(port.encoder.name)
         run = books.start(lanes[0], port, port.encoder, level, picked(port, pick))
         books.runs.hold(run)
-        self._runs[port.index] = (run, lo_ns)
+        self._runs[port.index] = (run, earliest_ns)
         return True

@@ -90,7 +90,7 @@ class Pipeline:
             msg = f"time went back by {books.now_ns - now_ns} ns at {event}"
             raise ContractError(msg)
         if not books.started_ns:
-            books.started_ns = now_ns
+            books.started_ns, books.dirty = now_ns, True
         books.now_ns = now_ns
         orders: list[Order] = []
         books.orders = orders
