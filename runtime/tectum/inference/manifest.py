@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tectum.errors import ConfigError, ModelError
+from tectum.errors import ConfigError, ModelError, nearest_name
 from tectum.inference.keys import Keys
 from tectum.inference.stage import OutputSpec
 from tectum.message import AnyArray
@@ -93,7 +93,15 @@ class OutputTensor:
         return OutputSpec(self.name, self.role, self.labels, {**self.facts, "modality": modality})
 
     def taken_from(self, arrays: Mapping[str, AnyArray]) -> AnyArray:
-        """Return its array; without the batch axis, which only an embedding keeps for the head."""
+        """Return its array; without the batch axis, which only an embedding keeps for the head.
+
+        Raises:
+            ModelError: neither the file nor the postprocessing gives such a tensor.
+        """
+        if self.tensor not in arrays:
+            known, close = ", ".join(arrays), nearest_name(self.tensor, arrays)
+            msg = f"result {self.name!r} is tensor {self.tensor!r}; there are: {known}{close}"
+            raise ModelError(msg)
         array = arrays[self.tensor]
         batched = len(self.shape) > 1 and self.shape[0] in ("batch", 1)
         return array[0] if batched and self.role != "embedding" else array

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tectum.errors import ModelError, nearest_name
 from tectum.inference.steps import Step, View
 from tectum.message import AnyArray
 
@@ -32,6 +33,18 @@ class Piece:
 
     arrays: Mapping[str, AnyArray]
     view: View
+
+    def tensor(self, name: str) -> AnyArray:
+        """Return the tensor called `name`.
+
+        Raises:
+            ModelError: there is none.
+        """
+        if name not in self.arrays:
+            known, close = ", ".join(self.arrays), nearest_name(name, self.arrays)
+            msg = f"postprocess: there is no tensor {name!r}; there are: {known}{close}"
+            raise ModelError(msg)
+        return self.arrays[name]
 
     def having(self, name: str, array: AnyArray) -> Piece:
         """Return the piece with `array` under `name`."""
@@ -77,7 +90,7 @@ def fastestdet(pieces: list[Piece], *, tensor: str, min_score: float = 0.25) -> 
     `objectness^0.6 * class^0.4`. Source: dog-qiuqiu/FastestDet, its C++ example.
     """
     return [
-        piece.having("boxes", _fastestdet(piece.arrays[tensor], piece.view, min_score))
+        piece.having("boxes", _fastestdet(piece.tensor(tensor), piece.view, min_score))
         for piece in pieces
     ]
 
@@ -106,8 +119,8 @@ def ultraface(
     """
 
     def of(piece: Piece) -> Floats:
-        score = piece.arrays[scores][0, :, 1:2].astype(np.float32, copy=False)
-        shares = np.concatenate([piece.arrays[boxes][0], score, np.zeros_like(score)], axis=1)
+        score = piece.tensor(scores)[0, :, 1:2].astype(np.float32, copy=False)
+        shares = np.concatenate([piece.tensor(boxes)[0], score, np.zeros_like(score)], axis=1)
         return _to_source(shares[score[:, 0] >= min_score], piece.view)
 
     return [piece.having("boxes", of(piece)) for piece in pieces]
@@ -146,7 +159,7 @@ def nms(pieces: list[Piece], *, iou: float = 0.45, contained: float = 1.0) -> li
 def best_score(pieces: list[Piece], *, result: str) -> list[Piece]:
     """Give the highest score of the boxes, float32 (1,), 0 where there are none, as `result`."""
     (piece,) = merge(pieces)
-    scores = piece.arrays["boxes"][:, 4]
+    scores = piece.tensor("boxes")[:, 4]
     return [piece.having(result, np.array([scores.max(initial=0.0)], np.float32))]
 
 
@@ -178,7 +191,7 @@ def iou(box: Floats, others: Floats) -> tuple[Floats, Floats]:
 
 
 def _map(piece: Piece, tensor: str, function: Any) -> Piece:
-    return piece.having(tensor, function(piece.arrays[tensor]))
+    return piece.having(tensor, function(piece.tensor(tensor)))
 
 
 STEPS: Mapping[str, Callable[..., Any]] = {

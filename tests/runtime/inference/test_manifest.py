@@ -173,6 +173,13 @@ def test_results_are_delivered_without_their_batch_axis(
     assert result.taken_from({"y": np.zeros((1, 2, 3))}).shape == delivered
 
 
+def test_a_result_that_is_no_tensor_is_named(tmp_path: Path) -> None:
+    output = {"name": "x", "role": "grid", "dtype": "float32", "shape": [1], "tensor": "scoers"}
+    (result,) = _changed(tmp_path, ENCODER, "outputs", [output]).results
+    with pytest.raises(ModelError, match="result 'x' is tensor 'scoers'; there are: scores; did"):
+        result.taken_from({"scores": np.zeros(1)})
+
+
 def test_a_single_number_keeps_its_axis(tmp_path: Path) -> None:
     output = {"name": "x", "role": "probability", "dtype": "float32", "shape": [1]}
     (result,) = _changed(tmp_path, ENCODER, "outputs", [output]).results

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tectum.errors import ModelError
 from tectum.inference import postprocess as post
 from tectum.inference.postprocess import Piece
 from tectum.inference.steps import View
@@ -116,6 +117,12 @@ def test_views_are_merged_before_boxes_are_suppressed() -> None:
     other = Piece({"boxes": np.array([[0, 0, 10, 9, 0.6, 0]], np.float32)}, PLAIN)
     (merged,) = post.nms([one, other], iou=0.45)
     assert merged.arrays["boxes"][:, 4] == pytest.approx([0.6])
+
+
+def test_a_tensor_that_is_not_there_is_named_with_those_that_are() -> None:
+    piece = Piece({"logits": np.zeros(2)}, PLAIN)
+    with pytest.raises(ModelError, match="no tensor 'logit'; there are: logits; did you mean"):
+        post.softmax([piece], tensor="logit")
 
 
 def test_labels_can_be_chosen() -> None:
