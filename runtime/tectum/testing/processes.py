@@ -39,17 +39,26 @@ class NodeProcess:
         Raises:
             TimeoutError: it does not come, or the process ends without it.
         """
-        self.control.settimeout(timeout_s)
+        clock = GraphClock()
+        until_ns = clock.now_ns() + round(timeout_s * NS_PER_S)
         while True:
             for report in self.reports:
                 if report.state is state:
                     return report
-            data = self.control.recv(4096)
-            if not data:
-                msg = f"the process ended without {state}; it said {self.reports}"
+            if not self.hear((until_ns - clock.now_ns()) / NS_PER_S):
+                msg = f"no {state} from the process, or it has ended; it said {self.reports}"
                 raise TimeoutError(msg)
-            parsed = (parse_report(line) for line in self.lines.feed(data))
-            self.reports += [report for report in parsed if report is not None]
+
+    def hear(self, timeout_s: float) -> bool:
+        """Wait for further reports; False where none came, or the process has ended."""
+        self.control.settimeout(max(0.001, timeout_s))
+        try:
+            data = self.control.recv(4096)
+        except TimeoutError:
+            return False
+        parsed = (parse_report(line) for line in self.lines.feed(data))
+        self.reports += [report for report in parsed if report is not None]
+        return bool(data)
 
     def order(self, order: Order) -> None:
         """Send an order."""

@@ -130,6 +130,30 @@ def test_a_node_stops_within_a_second_when_asked(how):
     assert row["published"] == row["received"] > 0
 
 
+def test_a_killed_publisher_comes_back_as_a_new_life_to_the_same_subscriber():
+    with ProcessRun({"drum": (Metronome, {"rate": "200Hz", "count": 40})}) as run:
+        subscriber = run.subscribe("ear", "drum/beat")
+        run.spawn()
+        run.start()
+        first = beats(run, subscriber, 10)
+        run.processes["drum"].process.kill()
+        run.processes["drum"].end()
+        first += headers(subscriber.drain())
+        run.spawn()
+        while not any(r.state is State.JOINED for r in run.processes["drum"].reports):
+            subscriber.wait(10 * NS_PER_MS)  # it takes part in joining a second time
+            run.processes["drum"].hear(0.01)
+        run.start()
+        second = headers(run.collect(subscriber, "drum/beat"))
+        assert run.processes["drum"].end()[0] == 0
+    assert [header.seq for header in first] == list(range(len(first)))
+    assert [header.seq for header in second] == list(range(41))
+    assert len({header.incarnation for header in [*first, *second]}) == 2
+    row = subscriber.counters()["drum/beat"]
+    assert (row["lives"], row["unexplained"]) == (2, 0)
+    assert row["received"] == len(first) + 40
+
+
 def test_interrupts_from_the_keyboard_are_left_to_the_launcher():
     with ProcessRun({"drum": (Metronome, {"rate": "100Hz", "count": 30})}) as run:
         subscriber = run.subscribe("ear", "drum/beat")
