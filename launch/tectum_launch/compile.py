@@ -18,7 +18,7 @@ from tectum_launch.draft import Draft, draft_node
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
 from tectum_launch.overrides import Addition, add_nodes, apply_overrides, fill_parameters
-from tectum_launch.replaced import replace_sources
+from tectum_launch.replaced import Recording, replace_sources
 from tectum_launch.rig import graph_rig, merged_rig
 from tectum_launch.schema import GraphConfig
 from tectum_launch.shipped import find_graph
@@ -33,7 +33,7 @@ def load_graph(
     settings: Iterable[str] = (),
     *,
     additions: Iterable[Addition] = (),
-    replay: str = "",
+    replay: Recording | None = None,
     cores: int | None = None,
 ) -> Graph:
     """Return the graph called `name` (a path, or a shipped one), with `settings` put in.
@@ -51,7 +51,7 @@ def compile_document(
     settings: Iterable[str] = (),
     *,
     additions: Iterable[Addition] = (),
-    replay: str = "",
+    replay: Recording | None = None,
     cores: int | None = None,
 ) -> Graph:
     """Return the graph that `document` describes.
@@ -60,7 +60,7 @@ def compile_document(
         document: the file; changed in place by `settings` and by its parameters.
         settings: `a.b=c` each, put in before anything is validated.
         additions: nodes that an option of the command line adds.
-        replay: `LOG[:topic,...]`, a recording that stands in for sensors; empty: none.
+        replay: a recording that stands in for sensors.
         cores: computations at a time that plans may count on; default: this process's cores.
 
     Raises:

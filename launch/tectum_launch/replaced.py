@@ -7,6 +7,7 @@ the topics named behind it). One player publishes them under the names that they
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 from tectum.errors import ConfigError
@@ -15,54 +16,75 @@ from tectum_launch.document import Document
 from tectum_launch.draft import draft_node
 from tectum_launch.overrides import Addition, fill_parameters
 
-__all__ = ["replace_sources", "replay_option"]
+__all__ = ["Recording", "replace_sources"]
 
 
-def replay_option(option: str) -> tuple[Path, tuple[str, ...]]:
-    """Return the log and the topics that `LOG[:topic,...]` names; no topics: all of the log.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that stands in for sensors."""
 
-    Raises:
-        ConfigError: there is no such file.
-    """
-    path, _, topics = option.partition(":")
-    if not Path(path).expanduser().is_file():
-        msg = f"--replay {option}: there is no file {path}"
-        raise ConfigError(msg)
-    return Path(path).expanduser().resolve(), tuple(filter(None, topics.split(",")))
+    log: Path
+    topics: tuple[str, ...] = ()
+    """Only these; empty: all that the log has."""
+    rate: float = 1.0
+    """2 is twice as fast."""
+
+    @classmethod
+    def parse(cls, option: str, rate: float = 1.0) -> Recording:
+        """Return what `LOG[:topic,...]` names.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        path, _, topics = option.partition(":")
+        log = Path(path).expanduser()
+        if not log.is_file():
+            msg = f"--replay {option}: there is no file {path}"
+            raise ConfigError(msg)
+        return cls(log.resolve(), tuple(filter(None, topics.split(","))), rate)
+
+    def recorded(self) -> tuple[str, ...]:
+        """Return the topics that it has.
+
+        Raises:
+            DataError: the file is no log.
+            ConfigError: a topic that is named is not in it.
+        """
+        with LogReader(self.log) as reader:
+            found = tuple(topic for topic in reader.topics if "/@" not in topic)
+        for topic in self.topics:
+            if topic not in found:
+                msg = f"{self.log} has no topic {topic!r}; it has {_words(found)}"
+                raise ConfigError(msg)
+        return found
 
 
-def replace_sources(document: Document, option: str) -> Addition:
+def replace_sources(document: Document, recording: Recording) -> Addition:
     """Take the sensors that a recording can stand in for out of the tree; return their player.
 
     Raises:
-        ConfigError: there is no such recording, it lacks a topic that is named, or it can stand
-            in for no node of the graph.
+        DataError: the file is no log.
+        ConfigError: it lacks a topic that is named, or can stand in for no node of the graph.
     """
-    log, wanted = replay_option(option)
-    with LogReader(log) as reader:
-        recorded = tuple(topic for topic in reader.topics if "/@" not in topic)
-    unknown = [topic for topic in wanted if topic not in recorded]
-    if unknown:
-        msg = f"--replay {option}: {unknown[0]!r} is not in the log, which has {_words(recorded)}"
-        raise ConfigError(msg)
+    recorded = recording.recorded()
     sources = _sources(document)
     replaced = {
         name: topics
         for name, topics in sources.items()
-        if topics and set(topics) <= set(wanted or recorded)
+        if topics and set(topics) <= set(recording.topics or recorded)
     }
     if not replaced:
         published = [topic for topics in sources.values() for topic in topics]
         msg = (
-            f"--replay {option}: the log, which has {_words(recorded)}, can stand in for no node "
-            f"of the graph, whose sensors publish {_words(published)}"
+            f"{recording.log}, which has {_words(recorded)}, can stand in for no node of the "
+            f"graph, whose sensors publish {_words(published)}"
         )
         raise ConfigError(msg)
     for name in replaced:
         del document.tree["nodes"][name]
     topics = [topic for of_node in replaced.values() for topic in of_node]
-    entry = {"run": "log", "path": str(log), "topics": topics}
-    return Addition("player", entry, f"--replay {option}")
+    entry = {"run": "log", "path": str(recording.log), "topics": topics, "rate": recording.rate}
+    return Addition("player", entry, f"--replay {recording.log}")
 
 
 def _sources(document: Document) -> dict[str, tuple[str, ...]]:

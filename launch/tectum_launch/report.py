@@ -17,7 +17,14 @@ from tectum.ledger.reasons import ROW_REASONS
 from tectum_launch.graph import Graph
 from tectum_launch.supervision import Supervision
 
-__all__ = ["SCHEMA", "assemble_report", "fusion_reports", "report_text"]
+__all__ = [
+    "SCHEMA",
+    "assemble_report",
+    "fusion_reports",
+    "fusion_text",
+    "merged_fusion",
+    "report_text",
+]
 
 SCHEMA = "tectum.report/1"
 NS_PER_S = 1e9
@@ -55,7 +62,7 @@ def assemble_report(
         "failure": supervision.failure,
         "deaths": deaths,
         "restarts": supervision.restarts,
-        **_top(fusion),
+        **merged_fusion(fusion),
         "fusion": {name: dict(document) for name, document in fusion.items()},
     }
 
@@ -64,7 +71,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     """Return the report for a person, a screen at most."""
     lines = [f"{report['graph']} ran {report['duration_s']:.1f} s: {report['ended_because']}"]
     for name, document in report["fusion"].items():
-        lines += _fusion_lines(name, document)
+        lines += fusion_text(name, document)
     for death in report["deaths"]:
         restarted = report["restarts"].get(death["node"], 0)
         after = "it was restarted" if restarted else "the graph went on without it"
@@ -78,7 +85,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _top(fusion: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def merged_fusion(fusion: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the keys of the only fusion node, or totals over several."""
     documents = list(fusion.values())
     if len(documents) == 1:
@@ -101,7 +108,8 @@ def _summed(documents: list[Mapping[str, Any]], key: str) -> dict[str, int]:
     return dict(total)
 
 
-def _fusion_lines(name: str, document: Mapping[str, Any]) -> list[str]:
+def fusion_text(name: str, document: Mapping[str, Any]) -> list[str]:
+    """Return the report of one fusion node for a person, line by line."""
     outcomes, budget_ms = document["outcomes"], document["budget_ms"]
     counts = ", ".join(f"{outcomes.get(key, 0)} {key}" for key in ("complete", "partial", "shed"))
     within = f" within {budget_ms:g} ms" if budget_ms else ""

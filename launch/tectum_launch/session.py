@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tectum.clock import GraphClock
+from tectum.errors import ConfigError
+from tectum.recording.reader import LogReader
 from tectum_launch.checks import check_graph
 from tectum_launch.compile import load_graph
 from tectum_launch.findings import GraphError
 from tectum_launch.graph import Graph
 from tectum_launch.launch import Launched, launch
 from tectum_launch.overrides import Addition
+from tectum_launch.replaced import Recording
 from tectum_launch.screen import lent_terminal
+from tectum_launch.shipped import shipped_graphs
 from tectum_launch.terminal import Terminal
 
-__all__ = ["Session", "run_session"]
+__all__ = ["Session", "recorded_graph", "run_session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Session:
     """Record everything that is said into this file."""
     replay: str = ""
     """`LOG[:topic,...]`: a recording that stands in for sensors."""
+    rate: float = 1.0
+    """How fast the recording is played."""
     console: bool = False
     """Show the graph at work."""
     additions: tuple[Addition, ...] = ()
@@ -59,13 +65,34 @@ def run_session(session: Session) -> Launched:
         ConfigError: there is no such graph or recording, or no folder for the run.
     """
     graph = load_graph(
-        session.graph, session.settings, additions=session.nodes(), replay=session.replay
+        session.graph,
+        session.settings,
+        additions=session.nodes(),
+        replay=Recording.parse(session.replay, session.rate) if session.replay else None,
     )
     clock = GraphClock()
     terminal = Terminal(tuple(node.name for node in graph.nodes), clock)
     _refuse_errors(graph, terminal)
     with lent_terminal(graph, terminal):
         return launch(graph, terminal.say, duration_ns=session.duration_ns, clock=clock)
+
+
+def recorded_graph(log: Path) -> str:
+    """Return the graph that `log` was recorded from: its file, else a shipped one of its name.
+
+    Raises:
+        DataError: there is no such recording.
+        ConfigError: neither is here.
+    """
+    with LogReader(log) as reader:
+        run = reader.run
+    source = run.get("description", {}).get("source", "")
+    if source and Path(source).is_file():
+        return str(source)
+    if run.get("graph") in shipped_graphs():
+        return str(run["graph"])
+    msg = f"the graph from which {log} was recorded is not here ({source or 'unknown'}): name GRAPH"
+    raise ConfigError(msg)
 
 
 def _refuse_errors(graph: Graph, terminal: Terminal) -> None:

@@ -1,0 +1,106 @@
+"""`tectum replay`: a recording again, to verify, to simulate or to play."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tectum_launch.commands.check import set_option
+from tectum_launch.commands.launch import duration_option, parse_duration
+
+__all__ = ["replay"]
+
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(short_help="Verify, simulate or play a recording.")
+@click.argument("log", type=_file)
+@click.argument("graph", required=False)
+@click.option(
+    "--mode", type=click.Choice(["verify", "simulate", "play"]), default="verify",
+    help="verify: the recorded decisions come out again; simulate: decide anew, on the recorded "
+    "arrivals and durations; play: publish to live nodes, at the pace of the clock.",
+)  # fmt: skip
+@set_option
+@click.option(
+    "--cost", "costs", multiple=True, metavar="STAGE=TIME",
+    help="simulate: how long a stage takes, instead of what was recorded. May be repeated.",
+)  # fmt: skip
+@click.option("--rate", type=float, default=1.0, help="play: 2 is twice as fast.")
+@duration_option
+@click.option("--report", type=_file, metavar="FILE", help="Write the report as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    log: Path,
+    graph: str | None,
+    mode: str,
+    settings: tuple[str, ...],
+    costs: tuple[str, ...],
+    rate: float,
+    duration: str | None,
+    report: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run LOG again.
+
+    GRAPH is the graph to simulate or play it through; default: the one that was recorded.
+    """
+    if mode == "verify":
+        text, document, code = _verify(log)
+    elif mode == "simulate":
+        text, document, code = _simulate(log, graph, settings, costs)
+    else:
+        text, document, code = _play(log, graph, settings, rate, duration)
+    if report:
+        report.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    click.echo(json.dumps(document, indent=1) if as_json else text)
+    ctx.exit(code)
+
+
+def _verify(log: Path) -> tuple[str, dict[str, Any], int]:
+    from tectum_launch.replay import verify_log  # noqa: PLC0415 - start-up of the command line
+
+    verified = verify_log(log)
+    document = {"mode": "verify", "log": str(log), "fusion": [v.document() for v in verified]}
+    text = "\n".join(item.sentence() for item in verified)
+    return text, document, 0 if all(item.verification.ok for item in verified) else 1
+
+
+def _simulate(
+    log: Path, graph: str | None, settings: tuple[str, ...], costs: tuple[str, ...]
+) -> tuple[str, dict[str, Any], int]:
+    from tectum_launch.compile import load_graph  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.costs import parse_costs  # noqa: PLC0415
+    from tectum_launch.replay import simulate_log  # noqa: PLC0415
+    from tectum_launch.report import fusion_text, merged_fusion  # noqa: PLC0415
+
+    compiled = load_graph(graph, settings) if graph else None
+    simulated = simulate_log(log, compiled, parse_costs(costs))
+    fusion = {item.node: item.report for item in simulated}
+    document = {"mode": "simulate", "log": str(log), **merged_fusion(fusion), "fusion": fusion}
+    lines = [line for name, found in fusion.items() for line in fusion_text(name, found)]
+    digests = [f"{name}: digest {found['decisions_sha256']}" for name, found in fusion.items()]
+    return "\n".join([*lines, *digests]), document, 0
+
+
+def _play(
+    log: Path, graph: str | None, settings: tuple[str, ...], rate: float, duration: str | None
+) -> tuple[str, dict[str, Any], int]:
+    from tectum_launch.report import report_text  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.session import Session, recorded_graph, run_session  # noqa: PLC0415
+
+    session = Session(
+        graph or recorded_graph(log),
+        settings,
+        duration_ns=parse_duration(duration),
+        replay=str(log),
+        rate=rate,
+    )
+    launched = run_session(session)
+    return report_text(launched.report), launched.report, launched.exit_code
