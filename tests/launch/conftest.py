@@ -47,6 +47,15 @@ class Microphone(Camera):
         return {"audio": 20_000_000}
 
 
+class Lidar(SensorNode):
+    """Measures distances."""
+
+    outputs = {"points": Kind.POINTS}
+
+    def captures(self, context):
+        yield from ()
+
+
 class Player(SensorNode):
     """Publishes whole topics, as a recording names them."""
 

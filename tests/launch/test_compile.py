@@ -174,8 +174,8 @@ MISTAKES = [
         "a misspelt class",
         GOOD.replace("plain_nodes:Microphone", "plain_nodes:Mikrophone"),
         "graph.yaml:5:21: nodes.microphone.run: plain_nodes has no class 'Mikrophone'; allowed: "
-        "LensConfig, CameraConfig, Camera, Microphone, Player, Listener, Encoder; did you mean "
-        "'Microphone'?",
+        "LensConfig, CameraConfig, Camera, Microphone, Lidar, Player, Listener, Encoder; did you "
+        "mean 'Microphone'?",
     ),
     (
         "a topic that nobody publishes",
