@@ -27,6 +27,8 @@ class Cut:
     begin: int = -1
     """Index of the first audio sample on the source's timeline; -1: no cut."""
     length: int = -1
+    weight_ppm: int = -1
+    """Between two messages: how far from the first to the second, in millionths; -1: no blend."""
 
     @property
     def message(self) -> Message:

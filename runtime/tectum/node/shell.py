@@ -14,6 +14,7 @@ from typing import Protocol
 
 from tectum.clock import Clock
 from tectum.errors import ContractError
+from tectum.inference.blend import blended
 from tectum.inference.stage import Cut, Stage, StageArg, StageOutput, Stopper
 from tectum.ledger.row import Row
 from tectum.message import Message, SampleRef, sample_of
@@ -191,7 +192,10 @@ class Shell:
         state = self._outputs[order.state].state if order.state >= 0 else None
 
         def job(stopper: Stopper) -> StageOutput:
-            return stage.run(order.variant, args, state, stopper)
+            ready: dict[str, StageArg] = {
+                name: blended(arg) if isinstance(arg, Cut) else arg for name, arg in args.items()
+            }
+            return stage.run(order.variant, ready, state, stopper)
 
         self._lanes.start(order.run, order.lane, job)
 
@@ -203,7 +207,8 @@ class Shell:
         return self._cut(arg)
 
     def _cut(self, arg: Picked) -> Cut:
-        return Cut(tuple([self._messages[ref] for ref in arg.refs]), arg.begin, arg.length)
+        messages = tuple([self._messages[ref] for ref in arg.refs])
+        return Cut(messages, arg.begin, arg.length, arg.weight_ppm)
 
     def _take_back(self, done: Done) -> None:
         start = self._running.pop(done.run)

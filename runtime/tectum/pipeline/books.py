@@ -187,4 +187,4 @@ class Books:
 
 def picked(port: Port, pick: Pick) -> Picked:
     """Return the argument that stands for a pick."""
-    return Picked(port.plan.name, pick.refs, pick.begin, pick.length)
+    return Picked(port.plan.name, pick.refs, pick.begin, pick.length, pick.weight_ppm)

@@ -35,6 +35,8 @@ class Picked(NamedTuple):
     """Audio: index of the first sample of the cut on the source's timeline; -1: no cut."""
     length: int = -1
     """Audio: number of samples of the cut; what no message covers is zeros (a marked gap)."""
+    weight_ppm: int = -1
+    """Between two samples: how far from the first to the second, in millionths; -1: no blend."""
 
 
 class Of(NamedTuple):

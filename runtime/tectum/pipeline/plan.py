@@ -32,9 +32,9 @@ class AlignPlan:
     rule: str
     """exact, nearest, latest, window, interpolate."""
     before_ns: int = 0
-    """nearest: how far before the trigger a sample may be; interpolate: largest gap bridged."""
+    """nearest, interpolate: how far before the trigger a sample may be."""
     after_ns: int = 0
-    """nearest: how far after the trigger a sample may be."""
+    """nearest, interpolate: how far after the trigger a sample may be."""
     max_age_ns: int = 0
     """latest: how old a sample may be at the trigger's time."""
     duration_ns: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from tectum.errors import ConfigError
 from tectum.ledger.row import Row
 from tectum.message import Sample
 from tectum.pipeline.hops import Hop, Hops
@@ -22,6 +23,7 @@ from tectum.sync.stream import Stream
 __all__ = ["Port"]
 
 _COMMITS_REMEMBERED = 8
+_OF_SEVERAL = ("window", "interpolate")
 
 
 class Port:
@@ -47,13 +49,23 @@ class Port:
     )
 
     def __init__(self, index: int, plan: InputPlan, encoder: StagePlan | None) -> None:
-        """Build the input at `index` of graph order."""
+        """Build the input at `index` of graph order.
+
+        Raises:
+            ConfigError: its alignment does not exist, or does not go with its encoder.
+        """
         self.index = index
         self.plan = plan
         self.encoder = encoder
         self.alignment: Alignment = build_alignment(plan.align)
         self.raw = Stream(plan, self.alignment.reach_ns())
         on_sample = encoder is not None and encoder.on == "sample"
+        if on_sample and plan.align.rule in _OF_SEVERAL:
+            msg = (
+                f"{plan.name}: align: {plan.align.rule} picks several samples, but its encoder "
+                "runs on every sample and gives one output for each: nearest, latest and exact work"
+            )
+            raise ConfigError(msg)
         self.hops = Hops(encoder.hop) if on_sample and encoder is not None else None
         self.stream = Stream(plan, self.alignment.reach_ns()) if on_sample else self.raw
         self.hop: Hop | None = None

@@ -12,11 +12,15 @@ from typing import NamedTuple, Protocol
 from tectum.message import SampleRef
 from tectum.sync.stream import NEVER_NS, Stream
 
-__all__ = ["Alignment", "Pick", "Refusal", "final_over", "pick_at"]
+__all__ = ["PPM", "Alignment", "Pick", "Refusal", "final_over", "pick_at"]
+
+
+PPM = 1_000_000
+"""Millionths: weights are integers."""
 
 
 class Pick(NamedTuple):
-    """The sample (or, for a window, the samples) that belong to a trigger."""
+    """The sample (for a window or between two samples: the samples) that belong to a trigger."""
 
     at_ns: int
     distance_ns: int
@@ -30,6 +34,8 @@ class Pick(NamedTuple):
     run: int = -1
     """The run that made it, where the stream is an encoder's output."""
     ambiguous: bool = False
+    weight_ppm: int = -1
+    """Between two samples: how far from the first to the second, in millionths; -1: no blend."""
 
 
 class Refusal(NamedTuple):
@@ -66,7 +72,17 @@ def final_over(alignment: Alignment, stream: Stream, lo_ns: int, hi_ns: int) -> 
     if not (alignment.final(stream, lo_ns) and alignment.final(stream, hi_ns)):
         return False
     lo, hi = alignment.best(stream, lo_ns), alignment.best(stream, hi_ns)
-    return isinstance(lo, Pick) and isinstance(hi, Pick) and lo.refs == hi.refs
+    return isinstance(lo, Pick) and isinstance(hi, Pick) and _same(lo, hi)
+
+
+def _same(one: Pick, other: Pick) -> bool:
+    """Return whether two picks take the same samples in the same way."""
+    return (one.refs, one.begin, one.length, one.weight_ppm) == (
+        other.refs,
+        other.begin,
+        other.length,
+        other.weight_ppm,
+    )
 
 
 def pick_at(stream: Stream, index: int, t_ns: int, *, ambiguous: bool = False) -> Pick:

@@ -8,6 +8,7 @@ from tectum.errors import ConfigError, nearest_name
 from tectum.pipeline.plan import AlignPlan
 from tectum.sync.base import Alignment
 from tectum.sync.exact import Exact
+from tectum.sync.interpolate import Interpolate
 from tectum.sync.latest import Latest
 from tectum.sync.nearest import Nearest
 from tectum.sync.window import Window
@@ -18,6 +19,7 @@ RULES: dict[str, Callable[[AlignPlan], Alignment]] = {
     "exact": lambda plan: Exact(),
     "nearest": lambda plan: Nearest(plan.before_ns, plan.after_ns),
     "latest": lambda plan: Latest(plan.max_age_ns),
+    "interpolate": lambda plan: Interpolate(plan.before_ns, plan.after_ns),
     "window": lambda plan: Window(plan.duration_ns, plan.lead_ns, plan.coverage_permille),
 }
 

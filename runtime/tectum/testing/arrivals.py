@@ -11,6 +11,7 @@ import heapq
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.events import Arrived, Event
@@ -75,7 +76,7 @@ def drawn(line: str, mark: str = "x", *, step_ns: int = _NS_PER_MS) -> list[int]
     return [START_NS + index * step_ns for index, char in enumerate(line) if char == mark]
 
 
-def stream_of(line: str, *, step_ns: int = _NS_PER_MS, span_ns: int = 0, **plan: int) -> Stream:
+def stream_of(line: str, *, step_ns: int = _NS_PER_MS, span_ns: int = 0, **plan: Any) -> Stream:
     """Return a stream that has heard a sample at every `x` of `line`, each when it was over.
 
     `plan` sets fields of its `InputPlan`: offset_ns, period_ns, jitter_ns ...
