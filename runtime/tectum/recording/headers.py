@@ -13,7 +13,7 @@ from tectum.errors import DataError
 from tectum.message import DTYPES, BufferSpec, Header, Kind, Value
 from tectum.recording.schemas import HEADER, message_class
 
-__all__ = ["header_bytes", "header_from", "header_record", "readable"]
+__all__ = ["header_bytes", "header_from", "header_of", "header_record", "readable"]
 
 
 def header_record(header: Header) -> Any:
@@ -48,7 +48,19 @@ def header_from(data: bytes) -> Header:
         DataError: the bytes are not a header, or one of another version.
     """
     try:
-        record = message_class(HEADER).FromString(data)
+        return header_of(message_class(HEADER).FromString(data))
+    except DecodeError as error:
+        msg = f"a recorded header cannot be read: {error}"
+        raise DataError(msg) from error
+
+
+def header_of(record: Any) -> Header:
+    """Return the header that a `tectum.Header` holds.
+
+    Raises:
+        DataError: it is one of another version.
+    """
+    try:
         return Header(
             topic=record.topic,
             kind=Kind(record.kind),
@@ -62,7 +74,7 @@ def header_from(data: bytes) -> Header:
             fields=_fields_from(record.fields),
             buffers=tuple(_spec_from(item) for item in record.buffers),
         )
-    except (DecodeError, ValueError) as error:
+    except ValueError as error:
         msg = f"a recorded header cannot be read: {error}"
         raise DataError(msg) from error
 
@@ -99,7 +111,8 @@ def _fields_from(data: bytes) -> dict[str, Value]:
 
 
 def _spec_from(item: Any) -> BufferSpec:
-    if item.dtype not in DTYPES or any(extent < 0 for extent in item.shape):
-        msg = f"it declares a buffer of dtype {item.dtype!r} and shape {tuple(item.shape)}"
+    shape = tuple(item.shape)
+    if item.dtype not in DTYPES or min(shape, default=0) < 0:
+        msg = f"it declares a buffer of dtype {item.dtype!r} and shape {shape}"
         raise ValueError(msg)
-    return BufferSpec(item.dtype, tuple(item.shape))
+    return BufferSpec(item.dtype, shape)
