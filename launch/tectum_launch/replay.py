@@ -1,129 +1,97 @@
-"""Replay without sensors, models or waiting: verify what was decided, or decide anew.
-
-`verify_log` feeds the journal back and compares; `simulate_log` takes the recorded arrivals and a
-table of durations through a plan, the recorded one or another graph's. Both are functions of the
-log (and the plan, and the table) alone.
-"""
+"""Replay for the command line: what `tectum.recording.replay` finds, as reports and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tectum.errors import ConfigError, DataError
-from tectum.ledger.digest import decision_digest
-from tectum.ledger.row import Row
+from tectum.errors import ConfigError
 from tectum.ledger.tally import Tally
 from tectum.pipeline.plan import Plan
-from tectum.pipeline.simulate import simulate
-from tectum.pipeline.verify import Verification, verify
-from tectum_launch.arrivals import arrivals_of
-from tectum_launch.costs import Costs, recorded_costs
+from tectum.recording.lives import lives_of
+from tectum.recording.reader import LogReader
+from tectum.recording.replay import LifeReport, simulate_log
+from tectum.units import parse_duration_ns
 from tectum_launch.graph import Graph
-from tectum_launch.logged import LoggedFusion, read_fusions
 
-__all__ = ["Simulated", "Verified", "simulate_log", "verify_log"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What came of feeding one recorded life back."""
-
-    node: str
-    verification: Verification
-
-    def sentence(self) -> str:
-        """Return it for a person."""
-        found = self.verification
-        if found.ok:
-            return (
-                f"{self.node}: {found.events} events give the same {found.rows} decisions again, "
-                f"digest {found.digest}"
-            )
-        return f"{self.node}: after {found.events} events: {found.difference}"
-
-    def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        found = self.verification
-        return {
-            "node": self.node,
-            "ok": found.ok,
-            "events": found.events,
-            "rows": found.rows,
-            "difference": found.difference,
-            "event": found.event,
-            "row": found.row,
-            "decisions_sha256": found.digest,
-        }
+__all__ = ["life_document", "life_text", "parse_costs", "simulated"]
 
 
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """What a simulation of one fusion node gave."""
-
-    node: str
-    rows: list[Row]
-    report: dict[str, Any]
-    """As a fusion node's own (docs/results.md)."""
-
-
-def verify_log(log: Path) -> list[Verified]:
-    """Return, for every life of every fusion node in `log`, whether its decisions come out again.
-
-    Raises:
-        DataError: there is no such recording, or no journal in it.
-    """
-    lives = [life for life in read_fusions(log) if life.batches]
-    if not lives:
-        msg = f"{log} has no journal: record the topics perception/journal and perception/ledger"
-        raise DataError(msg)
-    return [Verified(life.node, _verified(life)) for life in lives]
+def life_text(life: LifeReport) -> str:
+    """Return what verification of one life of a fusion node found, for a person."""
+    if life.ok:
+        return (
+            f"{life.node}: {life.events} events give the same {life.rows} decisions again, "
+            f"digest {life.digest}"
+        )
+    return f"{life.node}: event {life.event}: {life.difference}"
 
 
-def simulate_log(
-    log: Path, graph: Graph | None = None, table: Mapping[str, int] | None = None
-) -> list[Simulated]:
-    """Return what the fusion nodes of `graph` (default: the recorded ones) decide over `log`.
+def life_document(life: LifeReport) -> dict[str, Any]:
+    """Return the same as plain data."""
+    return {
+        "node": life.node,
+        "ok": life.ok,
+        "events": life.events,
+        "rows": life.rows,
+        "event": life.event,
+        "difference": life.difference,
+        "recorded_sha256": life.live_digest,
+        "decisions_sha256": life.digest,
+    }
+
+
+def simulated(
+    log: Path, graph: Graph | None, durations: Mapping[str, int]
+) -> dict[str, dict[str, Any]]:
+    """Return, by fusion node, the report of a simulation over `log`.
 
     Args:
-        log: a recording of a graph, or of others where `graph` is given.
-        graph: whose plans are used.
-        table: `stage` or `stage/variant` -> duration in ns, in front of what was recorded.
+        log: a recording; of others, where `graph` is given.
+        graph: whose fusion nodes decide; None: the recorded ones.
+        durations: ns by stage or `stage/variant`; goes before what was recorded.
 
     Raises:
-        DataError: there is no such recording, or it lacks what the graph needs.
-        ConfigError: nothing says how long a stage takes.
+        DataError: the log cannot be read, or lacks what is needed.
+        ConfigError: the graph has no fusion node.
     """
-    recorded = _recorded(log, needed=graph is None)
-    plans = _plans(graph) if graph else {life.node: life.plan for life in recorded.values()}
-    return [
-        _simulated(name, plan, log, recorded.get(name), table or {}) for name, plan in plans.items()
-    ]
+    with LogReader(log) as reader:
+        recorded = _recorded_plans(reader) if graph is None else {}
+    plans = _plans(graph) if graph else recorded
+    reports = {}
+    for name, plan in plans.items():
+        simulation = simulate_log(
+            log, plan, node=name if graph is None else None, durations=durations
+        )
+        tally = Tally(plan)
+        for row in simulation.rows:
+            tally.add(row)
+        reports[name] = tally.document(
+            counters=simulation.counters, digest=simulation.digest, unexplained=0
+        )
+    return reports
 
 
-def _verified(life: LoggedFusion) -> Verification:
-    rows = life.rows or None
-    try:
-        return verify(life.plan, life.events(), rows=rows)
-    except DataError as error:
-        number = next((int(word) for word in str(error).split() if word.isdigit()), -1)
-        return Verification("", max(0, number), 0, f"{error}", number)
+def parse_costs(options: Iterable[str]) -> dict[str, int]:
+    """Return the table that options such as `encode_camera=12ms`, `head/small=2ms` make.
+
+    Raises:
+        ConfigError: an option is not of that form.
+    """
+    table = {}
+    for option in options:
+        name, equals, duration = option.partition("=")
+        if not equals or not name:
+            msg = f"--cost {option}: write STAGE=TIME or STAGE/VARIANT=TIME: encode_camera=12ms"
+            raise ConfigError(msg)
+        table[name] = parse_duration_ns(duration)
+    return table
 
 
-def _recorded(log: Path, *, needed: bool) -> dict[str, LoggedFusion]:
-    """Return the first life of each recorded fusion node that has a journal."""
-    try:
-        lives = [life for life in read_fusions(log) if life.batches]
-    except DataError:
-        if needed:
-            raise
-        lives = []
-    if needed and not lives:
-        msg = f"{log} has no journal: name the GRAPH to simulate"
-        raise DataError(msg)
-    return {life.node: life for life in reversed(lives)}
+def _recorded_plans(reader: LogReader) -> dict[str, Plan]:
+    """Return the plan of the first life of each recorded fusion node."""
+    return {life.node: life.plan for life in reversed(lives_of(reader))}
 
 
 def _plans(graph: Graph) -> dict[str, Plan]:
@@ -132,16 +100,3 @@ def _plans(graph: Graph) -> dict[str, Plan]:
         msg = f"{graph.name} has no fusion node: there is nothing to simulate"
         raise ConfigError(msg)
     return plans
-
-
-def _simulated(
-    name: str, plan: Plan, log: Path, life: LoggedFusion | None, table: Mapping[str, int]
-) -> Simulated:
-    costs = recorded_costs(life.plan, life.events(), table) if life else Costs(table)
-    simulation = simulate(plan, arrivals_of(plan, log, life), costs)
-    tally = Tally(plan)
-    for row in simulation.rows:
-        tally.add(row)
-    report = tally.document(counters=simulation.counters, digest=simulation.digest, unexplained=0)
-    assert simulation.digest == decision_digest(simulation.rows), "one digest, two ways"
-    return Simulated(name, simulation.rows, report)

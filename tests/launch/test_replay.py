@@ -1,25 +1,24 @@
-"""Recordings again: verified, simulated, and damaged on purpose."""
+"""`tectum replay`: what verification and simulation find, told and as JSON."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from tectum.errors import ConfigError, DataError
+from tectum.errors import ConfigError
 from tectum.ledger.codec import row_document
-from tectum.message import Header, Kind, Message
+from tectum.message import Kind, Message
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan, plan_document
 from tectum.pipeline.simulate import Simulation, fixed_durations, simulate
 from tectum.recording.journal import JournalEncoder
 from tectum.recording.writer import LogWriter
 from tectum.testing.arrivals import START_NS, Source, arrivals, together
+from tectum.testing.messages import make_message
 from tectum_launch.cli import main
-from tectum_launch.costs import parse_costs
-from tectum_launch.replay import simulate_log, verify_log
+from tectum_launch.replay import parse_costs
 
 MS, S = 1_000_000, 1_000_000_000
 PLAN = Plan(
@@ -33,6 +32,20 @@ PLAN = Plan(
     trigger="lidar",
     budget_ns=100 * MS,
 )
+OTHER = """\
+graph: other
+budget: 100ms
+nodes:
+  camera: {run: plain_nodes:Camera}
+  lidar: {run: plain_nodes:Lidar}
+  perception:
+    run: fusion
+    trigger: lidar
+    inputs:
+      lidar: {topic: lidar/points}
+      camera: {topic: camera/image, align: {nearest: {tolerance: 1ms}}, required: false}
+    head: {late: product}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,135 +58,96 @@ def live() -> Simulation:
     return simulate(PLAN, heard, fixed_durations({"encode": 9 * MS, "head": 2 * MS}))
 
 
-def header(topic: str, kind: Kind, seq: int, incarnation: int = 7, **fields) -> Message:
-    return Message(
-        Header(f"perception/{topic}", kind, seq, START_NS, incarnation=incarnation, fields=fields)
-    )
+def said(topic: str, kind: Kind, **fields) -> Message:
+    return make_message(f"perception/{topic}", kind, incarnation=7, **fields)
 
 
-def write_log(path: Path, *lives: Simulation, change=lambda events: events) -> Path:
-    with LogWriter(path) as log:
-        fact = header("result", Kind.LATCHED, 0, fact="plan", plan=plan_document(PLAN))
-        log.write(fact, START_NS)
-        for number, life in enumerate(lives):
-            encoder = JournalEncoder()
-            for seq, begin in enumerate(range(0, len(life.journal), 50)):
-                batch = encoder.batch(life.journal[begin : begin + 50])
-                batch = {**batch, "events": change(batch["events"])}
-                message = header("journal", Kind.JOURNAL, seq, number, **batch)
-                log.write(message, START_NS + number * 60 * S + seq)
-            rows = [row_document(row) for row in life.rows]
-            log.write(
-                header("ledger", Kind.LEDGER, 0, number, rows=rows), START_NS + number * 60 * S + S
-            )
+@pytest.fixture
+def log(live: Simulation, tmp_path: Path) -> Path:
+    path = tmp_path / "log.mcap"
+    with LogWriter(path) as writer:
+        plan = {"fact": "plan", "plan": plan_document(PLAN)}
+        writer.write(said("result", Kind.LATCHED, **plan), START_NS)
+        writer.write(
+            said("journal", Kind.JOURNAL, **JournalEncoder().batch(live.journal)), START_NS
+        )
+        rows = [row_document(row) for row in live.rows]
+        writer.write(said("ledger", Kind.LEDGER, rows=rows, notes=[]), START_NS)
     return path
 
 
-def test_the_recorded_decisions_come_out_again(live, tmp_path):
-    (verified,) = verify_log(write_log(tmp_path / "a.mcap", live))
-    assert verified.verification.ok
-    assert verified.verification.digest == live.digest
-    assert verified.verification.rows == len(live.rows) > 30
+def replay(*arguments: object):
+    return CliRunner().invoke(main, ["replay", *map(str, arguments)])
 
 
-def test_each_life_of_a_node_that_was_brought_back_is_verified(live, tmp_path):
-    lives = verify_log(write_log(tmp_path / "a.mcap", live, live))
-    assert [item.verification.digest for item in lives] == [live.digest] * 2
-
-
-def test_a_changed_event_is_caught_at_that_event(live, tmp_path):
-    def later(events):
-        return [
-            [row[0], row[1] + 1, *row[2:]] if number == 20 else row
-            for number, row in enumerate(events)
-        ]
-
-    (verified,) = verify_log(write_log(tmp_path / "a.mcap", live, change=later))
-    assert not verified.verification.ok
-    assert verified.verification.event == 20
-    assert "event 20 of the journal is not what was written" in verified.sentence()
-
-
-def test_a_simulation_is_a_function_of_the_log_and_the_table(live, tmp_path):
-    log = write_log(tmp_path / "a.mcap", live)
-    first, second = (simulate_log(log)[0] for _ in range(2))
-    assert first.report == second.report
-    assert first.report["decisions_sha256"] == live.digest
-
-
-def test_a_table_of_durations_comes_before_what_was_recorded(live, tmp_path):
-    log = write_log(tmp_path / "a.mcap", live)
-    (slow,) = simulate_log(log, table={"encode": 300 * MS, "head": MS})
-    assert slow.report["outcomes"]["complete"] == 0
-    assert slow.report["triggers"] == len(live.rows)
-
-
-def test_another_graph_is_simulated_on_what_arrived(live, tmp_path, write_graph):
-    log = write_log(tmp_path / "a.mcap", live)
-    graph = write_graph(
-        "graph: other\nbudget: 100ms\nnodes:\n"
-        "  camera: {run: plain_nodes:Camera}\n  lidar: {run: plain_nodes:Lidar}\n"
-        "  perception:\n    run: fusion\n    trigger: cloud\n    inputs:\n"
-        "      cloud: {topic: lidar/points}\n"
-        "      eye: {topic: camera/image, align: {nearest: {tolerance: 1ms}}, required: false}\n"
-        "    head: {late: product}\n"
+def test_the_recorded_decisions_come_out_again(live, log):
+    result = replay(log)
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"perception: {len(live.journal)} events give the same {len(live.rows)} decisions again, "
+        f"digest {live.digest}\n"
     )
-    result = CliRunner().invoke(
-        main, ["replay", str(log), str(graph), "--mode", "simulate", "--json"]
-    )
+
+
+def test_a_changed_row_is_told_and_the_exit_code_tells_too(live, tmp_path, log):
+    path = tmp_path / "other.mcap"
+    with LogWriter(path) as writer:
+        plan = {"fact": "plan", "plan": plan_document(PLAN)}
+        writer.write(said("result", Kind.LATCHED, **plan), START_NS)
+        writer.write(
+            said("journal", Kind.JOURNAL, **JournalEncoder().batch(live.journal)), START_NS
+        )
+        rows = [{**row_document(row), "stamp_ns": row.stamp_ns + 1} for row in live.rows]
+        writer.write(said("ledger", Kind.LEDGER, rows=rows, notes=[]), START_NS)
+    result = replay(path, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["ok"] is False
+    assert document["fusion"][0]["decisions_sha256"] != document["fusion"][0]["recorded_sha256"]
+    assert "stamp_ns" in document["fusion"][0]["difference"]
+
+
+def test_a_simulation_of_what_was_recorded_gives_the_live_digest(live, log, tmp_path):
+    report = tmp_path / "report.json"
+    result = replay(log, "--mode", "simulate", "--report", report)
+    assert result.exit_code == 0
+    assert f"perception: digest {live.digest}" in result.stdout
+    assert json.loads(report.read_text())["triggers"] == len(live.rows)
+
+
+def test_a_stage_that_is_slower_than_its_budget_sheds_in_simulation(live, log):
+    result = replay(log, "--mode", "simulate", "--json", "--cost", "encode=300ms")
+    assert json.loads(result.stdout)["outcomes"]["complete"] == 0
+
+
+def test_another_graph_is_simulated_on_what_arrived(live, log, write_graph):
+    result = replay(log, write_graph(OTHER), "--mode", "simulate", "--json")
     assert result.exit_code == 0, result.stderr
     fusion = json.loads(result.stdout)["fusion"]["perception"]
     assert fusion["triggers"] == len(live.rows)
-    assert set(fusion["inputs"]) == {"cloud", "eye"}
-    assert fusion["inputs"]["eye"]["missing"]["out_of_tolerance"] > 0
+    assert fusion["inputs"]["camera"]["missing"]["out_of_tolerance"] > 0
 
 
-def test_messages_alone_are_enough_where_a_graph_is_given(tmp_path, write_graph):
+def test_a_graph_without_a_fusion_node_cannot_be_simulated(log, write_graph):
+    graph = write_graph("graph: g\nnodes:\n  a: {run: plain_nodes:Camera}\n")
+    result = replay(log, graph, "--mode", "simulate")
+    assert result.exit_code == 2
+    assert result.stderr == "tectum: g has no fusion node: there is nothing to simulate\n"
+
+
+def test_a_log_without_a_journal_is_told_with_what_it_is_good_for(tmp_path):
     path = tmp_path / "others.mcap"
-    with LogWriter(path) as log:
-        for seq in range(10):
-            stamp_ns = START_NS + seq * 100 * MS
-            message = Message(Header("lidar/points", Kind.TEXT, seq, stamp_ns, fields={"text": ""}))
-            log.write(message, stamp_ns + 5 * MS)
-    graph = write_graph(
-        "graph: other\nbudget: 100ms\nnodes:\n  lidar: {run: plain_nodes:Lidar}\n"
-        "  perception: {run: fusion, trigger: cloud, inputs: {cloud: {topic: lidar/points}}, "
-        "head: {late: product}}\n"
-    )
-    arguments = ["replay", str(path), str(graph), "--mode", "simulate", "--json"]
-    result = CliRunner().invoke(main, [*arguments, "--cost", "head=2ms"])
-    assert json.loads(result.stdout)["triggers"] == 10
-    unknown = CliRunner().invoke(main, arguments)
-    assert unknown.exit_code == 2
-    assert unknown.stderr == (
-        "tectum: nothing says how long head/default takes: give --cost head=TIME\n"
-    )
-
-
-def test_a_log_of_others_has_nothing_to_verify(tmp_path):
-    path = tmp_path / "others.mcap"
-    with LogWriter(path) as log:
-        log.write(Message(Header("a/b", Kind.TEXT, 0, START_NS, fields={"text": ""})), START_NS)
-    with pytest.raises(DataError, match="has no plan of a fusion node"):
-        verify_log(path)
-
-
-def test_verify_says_so_and_its_exit_code_tells(live, tmp_path):
-    good = write_log(tmp_path / "good.mcap", live)
-    bad = write_log(tmp_path / "bad.mcap", live, change=lambda events: events[::-1])
-    runner = CliRunner()
-    assert runner.invoke(main, ["replay", str(good)]).exit_code == 0
-    result = runner.invoke(main, ["replay", str(bad), "--json"])
+    with LogWriter(path) as writer:
+        writer.write(make_message("a/b", Kind.TEXT, text=""), START_NS)
+    result = replay(path)
     assert result.exit_code == 1
-    assert json.loads(result.stdout)["fusion"][0]["ok"] is False
+    assert "has no journal: it can be played and simulated, not verified" in result.stderr
 
 
-def test_rows_that_were_altered_are_caught(live, tmp_path):
-    rows = list(live.rows)
-    rows[5] = dataclasses.replace(rows[5], stamp_ns=rows[5].stamp_ns + 1)
-    altered = dataclasses.replace(live, rows=rows)
-    (verified,) = verify_log(write_log(tmp_path / "a.mcap", altered))
-    assert verified.verification.row == 5
+def test_a_log_whose_graph_is_not_here_cannot_be_played_without_naming_one(log):
+    result = replay(log, "--mode", "play")
+    assert result.exit_code == 2
+    assert "is not here (unknown): name GRAPH" in result.stderr
 
 
 @pytest.mark.parametrize("option", ["encode", "=3ms", "encode=3"])

@@ -64,25 +64,30 @@ def replay(
 
 
 def _verify(log: Path) -> tuple[str, dict[str, Any], int]:
-    from tectum_launch.replay import verify_log  # noqa: PLC0415 - start-up of the command line
+    from tectum.recording.replay import verify_log  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.replay import life_document, life_text  # noqa: PLC0415
 
-    verified = verify_log(log)
-    document = {"mode": "verify", "log": str(log), "fusion": [v.document() for v in verified]}
-    text = "\n".join(item.sentence() for item in verified)
-    return text, document, 0 if all(item.verification.ok for item in verified) else 1
+    report = verify_log(log)
+    document = {
+        "mode": "verify",
+        "log": str(log),
+        "ok": report.ok,
+        "complaints": list(report.complaints),
+        "fusion": [life_document(life) for life in report.lives],
+    }
+    text = "\n".join([*map(life_text, report.lives), *(f"! {text}" for text in report.complaints)])
+    return text, document, 0 if report.ok else 1
 
 
 def _simulate(
     log: Path, graph: str | None, settings: tuple[str, ...], costs: tuple[str, ...]
 ) -> tuple[str, dict[str, Any], int]:
     from tectum_launch.compile import load_graph  # noqa: PLC0415 - start-up of the command line
-    from tectum_launch.costs import parse_costs  # noqa: PLC0415
-    from tectum_launch.replay import simulate_log  # noqa: PLC0415
+    from tectum_launch.replay import parse_costs, simulated  # noqa: PLC0415
     from tectum_launch.report import fusion_text, merged_fusion  # noqa: PLC0415
 
-    compiled = load_graph(graph, settings) if graph else None
-    simulated = simulate_log(log, compiled, parse_costs(costs))
-    fusion = {item.node: item.report for item in simulated}
+    durations = parse_costs(costs)
+    fusion = simulated(log, load_graph(graph, settings) if graph else None, durations)
     document = {"mode": "simulate", "log": str(log), **merged_fusion(fusion), "fusion": fusion}
     lines = [line for name, found in fusion.items() for line in fusion_text(name, found)]
     digests = [f"{name}: digest {found['decisions_sha256']}" for name, found in fusion.items()]
