@@ -284,12 +284,10 @@ def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
 
 
 def _model_hashes(stages: Mapping[str, Stage]) -> dict[str, str]:
-    """Return the hash of the model file of each stage that has one."""
-    hashes = {}
-    for name, stage in stages.items():
-        manifest = getattr(stage, "manifest", None)
-        if manifest is not None:
-            hashes[name] = manifest.variants[0].sha256
+    """Return the hash of every model file that runs in these stages, by the model's name."""
+    hashes: dict[str, str] = {}
+    for stage in stages.values():
+        hashes.update(getattr(stage, "models", {}))
     return hashes
 
 

@@ -8,7 +8,7 @@ is a quarter of slack (hysteresis). The planner reads state and proposes; the pi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isqrt
 
@@ -129,20 +129,23 @@ class Planner:
             free_at[:] = taken
         return choice
 
-    def deny(self, opened: OpenSet) -> None:
-        """A set is given up because of what the model says of these stages.
+    def deny(self, stages: Iterable[StagePlan]) -> None:
+        """Something is given up because of what the model says of these stages.
 
         A stage that was kept from running for several sets in a row may have become fast again
         without anybody noticing: the model's word is doubted, and the next set tries.
         """
-        stages = [self._ports[index].encoder for index in self.unstarted(opened)]
-        for stage in (*stages, self._head):
-            assert stage is not None
+        for stage in stages:
             self._denied[stage.name] = self._denied.get(stage.name, 0) + 1
             if self._denied[stage.name] >= _PATIENCE:
                 self._denied[stage.name] = 0
                 for variant in stage.variants:
                     self._model.doubt(stage.name, variant)
+
+    def todo(self, opened: OpenSet) -> list[StagePlan]:
+        """Return the stages that have to run before the set can be answered, the head included."""
+        encoders = [self._ports[index].encoder for index in self.unstarted(opened)]
+        return [*[stage for stage in encoders if stage is not None], self._head]
 
     def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
         """Learn from a run that has ended; one that was ended early took at least so long."""

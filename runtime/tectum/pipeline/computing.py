@@ -66,7 +66,8 @@ class Computing:
     # -- parts
 
     def _shed(self, now_ns: int, opened: OpenSet) -> None:
-        self._books.planner.deny(opened)
+        planner = self._books.planner
+        planner.deny(planner.todo(opened))
         self._losing.blame(now_ns, opened)
         self._losing.shed(opened, "no_time")
 
@@ -77,7 +78,7 @@ class Computing:
             self._books.unpin(opened, index)
             self._books.use_cached(opened, self._books.ports[index])
         if choice.left_out:
-            self._books.planner.deny(opened)
+            self._books.planner.deny(self._books.planner.todo(opened))
         for index in choice.left_out:
             self._losing.lose(opened, self._books.ports[index], "left_out")
 
