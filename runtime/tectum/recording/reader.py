@@ -20,6 +20,7 @@ from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.content import Contents, Entry
 from tectum.recording.headers import header_from
+from tectum.recording.order import NEVER_NS, Place, Span, places
 from tectum.recording.restore import KIND_OF, foreign, restored
 from tectum.recording.scan import Count, opened, scanned
 from tectum.recording.schemas import HEADER, MESSAGE
@@ -53,15 +54,6 @@ class LogTopic:
         """Return the mean time from message to message; 0 where there are not two."""
         steps = self.messages - 1
         return (self.last_ns - self.first_ns) // steps if steps > 0 else 0
-
-
-class _Place(NamedTuple):
-    """Where a record lies; sorts by its time, then by its place in the file."""
-
-    time_ns: int
-    segment: int
-    number: int
-    """Of the record within the segment."""
 
 
 class LogReader:
@@ -111,8 +103,9 @@ class LogReader:
             channel = self._scan.channels[channel_id]
             if channel.topic in (HEADERS_TOPIC, SIGNS_TOPIC):
                 continue
-            kind, schema = self._kind(channel_id), self._schema(channel_id)
-            topic = LogTopic(channel.topic, kind, schema, *count)
+            schema = self._scan.schemas.get(channel.schema_id)
+            name = schema.name if schema is not None else ""
+            topic = LogTopic(channel.topic, self._kind(channel_id), name, *count)
             before = found.get(topic.name)
             found[topic.name] = topic if before is None else _joined(before, topic)
         return dict(sorted(found.items()))
@@ -177,7 +170,8 @@ class LogReader:
         are looked at, or with `images="stored"` as JPEG.
         """
         counter: Counter[str] = Counter()
-        for place in self._places(topics, begin_ns, end_ns, order):
+        span = Span(begin_ns, NEVER_NS if end_ns is None else end_ns, order)
+        for place in places(self._scan, self._contents, self._data_ids(topics), span):
             entry = self._contents.entries(place.segment)[place.number]
             try:
                 message = self._message(place, entry, counter, raw=images == "published")
@@ -189,14 +183,15 @@ class LogReader:
 
     def signs(self, topics: Sequence[str] | None = None) -> Iterator[Record]:
         """Yield what was said on topics besides messages (kinds promise and end), in log order."""
-        for place in self._places(None, 0, None, "log", signs=True):
+        ids = self._channel_ids([SIGNS_TOPIC])
+        for place in places(self._scan, self._contents, ids, Span()):
             entry = self._contents.entries(place.segment)[place.number]
             header = header_from(bytes(entry.data))
             if topics is None or matches(header.topic, topics):
                 yield Record(entry.log_ns, Message(header))
 
     def _message(
-        self, place: _Place, entry: Entry, counter: Counter[str], *, raw: bool
+        self, place: Place, entry: Entry, counter: Counter[str], *, raw: bool
     ) -> Message | None:
         schema = self._schema(entry.channel)
         if schema == MESSAGE:
@@ -225,50 +220,6 @@ class LogReader:
         entries = self._contents.entries(segment)
         ids = self._channel_ids([HEADERS_TOPIC])
         return {entry.sequence: bytes(entry.data) for entry in entries if entry.channel in ids}
-
-    def _places(
-        self,
-        topics: Sequence[str] | None,
-        begin_ns: int,
-        end_ns: int | None,
-        order: str,
-        *,
-        signs: bool = False,
-    ) -> Iterator[_Place]:
-        ids = self._channel_ids([SIGNS_TOPIC]) if signs else self._data_ids(topics)
-        end_ns = 1 << 64 if end_ns is None else end_ns
-        for group in self._groups() if order == "log" else [range(len(self._scan.segments))]:
-            places = (
-                _Place(entry.log_ns if order == "log" else entry.publish_ns, number, index)
-                for number in group
-                if self._has_any(number, ids)
-                and (order != "log" or self._overlaps(number, begin_ns, end_ns))
-                for index, entry in enumerate(self._contents.entries(number))
-                if entry.channel in ids
-            )
-            yield from sorted(place for place in places if begin_ns <= place.time_ns < end_ns)
-
-    def _overlaps(self, number: int, begin_ns: int, end_ns: int) -> bool:
-        segment = self._scan.segments[number]
-        return segment.first_ns < end_ns and segment.last_ns >= begin_ns
-
-    def _has_any(self, number: int, channels: set[int]) -> bool:
-        known = self._scan.segments[number].channels
-        return known is None or not channels.isdisjoint(known)
-
-    def _groups(self) -> Iterator[list[int]]:
-        """Yield segments in the order of their times; those that overlap in time together."""
-        group: list[int] = []
-        end_ns = 0
-        segments = self._scan.segments
-        for number in sorted(range(len(segments)), key=lambda n: (segments[n].first_ns, n)):
-            if group and segments[number].first_ns > end_ns:
-                yield group
-                group = []
-            end_ns = max(end_ns, segments[number].last_ns) if group else segments[number].last_ns
-            group.append(number)
-        if group:
-            yield group
 
     def _data_ids(self, topics: Sequence[str] | None) -> set[int]:
         own = (HEADERS_TOPIC, SIGNS_TOPIC)

@@ -125,9 +125,9 @@ class LogWriter:
             self._add(sign, arrived_ns, header.stamp_ns)
         else:
             self._write_data(message, arrived_ns)
+            self.messages += 1
         if header.kind is Kind.LATCHED:
             self._attach_fact(header, arrived_ns)
-        self.messages += 1
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         self._flush_if_due(arrived_ns)
 
