@@ -104,7 +104,7 @@ def simulate_log(
         DataError: the log cannot be read, or has neither a plan nor what the plan's inputs need.
     """
     with LogReader(path) as reader:
-        life = _life(reader, node, needed=plan is None)
+        life = _life(reader, node, plan)
         recorded = RecordedDurations(durations)
         if life is not None:
             recorded.learn(life.plan, life.events())
@@ -185,19 +185,23 @@ def _report(
     )
 
 
-def _life(reader: LogReader, node: str | None, *, needed: bool) -> Life | None:
-    """Return the recorded life to simulate; of several of one node, the first."""
+def _life(reader: LogReader, node: str | None, plan: Plan | None) -> Life | None:
+    """Return the recorded life to simulate: of several of one node, the first.
+
+    Of several nodes it is the one that `plan` is named after.
+    """
     try:
         lives = lives_of(reader, node)
     except DataError:
-        if needed or node is not None:
+        if plan is None or node is not None:
             raise
         return None
     nodes = list(dict.fromkeys(life.node for life in lives))
-    if len(nodes) > 1:
+    wanted = plan.name if plan is not None and plan.name in nodes else nodes[0]
+    if len(nodes) > 1 and plan is None:
         msg = f"{reader.path} has several fusion nodes: name one of {', '.join(nodes)}"
         raise DataError(msg)
-    return lives[0] if lives else None
+    return next(life for life in lives if life.node == wanted)
 
 
 def _same_inputs(plan: Plan, recorded: Plan) -> bool:

@@ -325,6 +325,23 @@ def test_promises_and_ends_of_a_log_are_heard(live: Recorded, tmp_path: Path) ->
     assert end == Ended(end_ns, "lidar")
 
 
+def test_of_several_fusion_nodes_the_one_is_simulated_that_is_meant(
+    live: Recorded, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.mcap"
+    with LogWriter(path) as writer:
+        for node in ("fusion", "guard"):
+            plan = {"fact": "plan", "plan": plan_document(replace(PLAN, name=node))}
+            writer.write(said(f"{node}/result", Kind.LATCHED, 1, **plan), 5)
+            events = live.run.journal if node == "fusion" else live.run.journal[:40]
+            fields = JournalEncoder().batch(events)
+            writer.write(said(f"{node}/journal", Kind.JOURNAL, 1, **fields), 6)
+
+    with pytest.raises(DataError, match="has several fusion nodes: name one of fusion, guard"):
+        simulate_log(path)
+    assert len(simulate_log(path, node="guard").rows) < len(simulate_log(path, PLAN).rows) == 20
+
+
 def test_a_log_without_journal_needs_a_plan_and_its_topics(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
     with LogWriter(path) as writer:
