@@ -20,6 +20,7 @@ from tectum_launch.commands.launch import launch
 from tectum_launch.commands.log import log
 from tectum_launch.commands.models import models
 from tectum_launch.commands.nodes import nodes
+from tectum_launch.commands.record import record
 from tectum_launch.commands.replay import replay
 from tectum_launch.commands.why import why
 
@@ -51,5 +52,5 @@ def main() -> None:
     logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (doctor, launch, check, replay, why, log, models, nodes):
+for command in (doctor, launch, check, record, replay, why, log, models, nodes):
     main.add_command(command)

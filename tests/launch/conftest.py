@@ -1,9 +1,14 @@
 """A graph file with a few plain nodes beside it, for the tests of this folder."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tectum.clock import NS_PER_S, GraphClock
 
 PLAIN_NODES = '''
 from typing import Literal
@@ -100,3 +105,144 @@ def write_graph(tmp_path: Path) -> WriteGraph:
         return path
 
     return write
+
+
+SMALL_NODES = '''
+import os
+import signal
+import sys
+
+from tectum.errors import DeviceError
+from tectum.message import Kind
+from tectum.node.base import Node, NodeConfig
+
+
+class Ticker(Node):
+    """Publishes ten times a second, and says how often."""
+
+    outputs = {"tick": Kind.TEXT}
+
+    class Config(NodeConfig):
+        ticks: int = 0
+        die_at: int = -1
+        once: str = ""
+
+    def run(self, context):
+        count = 0
+        while not context.stopping and (not self.config.ticks or count < self.config.ticks):
+            now_ns = context.clock.now_ns()
+            context.publish("tick", Kind.TEXT, stamp_ns=now_ns, fields={"text": str(count)})
+            if count == self.config.die_at and not (self.config.once and self.died_before()):
+                sys.stderr.write("I cannot go on\\n")
+                os._exit(7)
+            count += 1
+            context.wait_until_ns(now_ns + 100_000_000)
+
+    def died_before(self):
+        before = os.path.exists(self.config.once)
+        open(self.config.once, "w").close()
+        return before
+
+
+class Hearer(Node):
+    """Counts what it hears."""
+
+    @classmethod
+    def topics_of(cls, config):
+        return ("*",)
+
+    def open(self, context):
+        self.subscriber = context.subscribe(("*",))
+
+    def run(self, context):
+        heard = 0
+        while not context.stopping:
+            context.serve(context.clock.now_ns())
+            self.subscriber.wait(50_000_000)
+            heard += len(self.subscriber.drain())
+        heard += len(self.subscriber.drain())
+        context.log.info("heard %d", heard)
+
+
+class Stubborn(Ticker):
+    """Ends for nobody."""
+
+    def run(self, context):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        while True:
+            context.serve(context.clock.now_ns() + 10_000_000)
+            signal.pause() if context.stopping else None
+
+
+class NeverReady(Ticker):
+    def open(self, context):
+        signal.pause()
+
+
+class Missing(Ticker):
+    def open(self, context):
+        raise DeviceError("there is no ticker on this machine: plug one in")
+'''
+
+
+@pytest.fixture
+def graph_file(tmp_path: Path, monkeypatch):
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    (tmp_path / "small_nodes.py").write_text(SMALL_NODES)
+
+    def write(**nodes: str) -> Path:
+        lines = [f"  {name}: {{run: small_nodes:{entry}}}" for name, entry in nodes.items()]
+        path = tmp_path / "graph.yaml"
+        path.write_text("\n".join(["graph: small", "nodes:", *lines, ""]))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def until():
+    """Return a function that waits until a condition gives something, and returns it."""
+
+    def wait(condition, seconds=20.0):
+        clock = GraphClock()
+        end_ns = clock.now_ns() + round(seconds * NS_PER_S)
+        while not (found := condition()) and clock.now_ns() < end_ns:
+            clock.sleep_until_ns(clock.now_ns() + NS_PER_S // 50)
+        assert found, "it did not come to that"
+        return found
+
+    return wait
+
+
+@pytest.fixture
+def launched_graph(tmp_path: Path, until):
+    """Return a function that launches a graph file in a process of its own and waits for it.
+
+    It gives the process and `run.json` as it is when the graph has begun.
+    """
+    started = []
+
+    def start(path: Path, nodes: int):
+        command = [sys.executable, "-m", "tectum_launch", "launch", str(path)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process, until(lambda: _running(tmp_path, nodes))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _running(tmp_path: Path, nodes: int):
+    """Return run.json once all nodes have a process and the graph has begun, else None."""
+    for path in (tmp_path / "run" / "tectum").glob("[!.]*/run.json"):
+        document = json.loads(path.read_text())
+        pids = [record["pid"] for record in document["nodes"].values()]
+        if len(pids) == nodes and all(pids) and document["epoch_ns"] > document["started_ns"]:
+            return document
+    return None
