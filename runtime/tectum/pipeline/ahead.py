@@ -66,6 +66,13 @@ class Ahead:
         port.raw.counts[fate] = port.raw.counts.get(fate, 0) + 1
         self._books.give_up(run)
 
+    def drop(self, failed: Run | None = None) -> None:
+        """Let go of a run that failed, or of all when the graph stops."""
+        for index, (run, _) in tuple(self._runs.items()):
+            if failed is None or run is failed:
+                del self._runs[index]
+                self._books.give_up(run)
+
     def _interval(self, last_ns: int) -> tuple[int, int] | None:
         """Return from when to when the next trigger may be stamped; None where unknown."""
         assert self._books.trigger is not None

@@ -44,6 +44,7 @@ class Books:
         "started_ns",
         "stopped",
         "trigger",
+        "triggers",
         "wanted",
     )
 
@@ -58,6 +59,9 @@ class Books:
         self.by_name = {port.plan.name: port for port in self.ports}
         self.trigger = self.by_name.get(plan.trigger)
         """The input whose messages ask for results; None where a rate does."""
+        asking = (plan.trigger, *plan.also_trigger)
+        self.triggers = tuple([self.by_name[name] for name in asking if name in self.by_name])
+        """All such inputs; the first is `trigger`."""
         self.wanted = requirements(plan)
         self.leases = Leases()
         self.runs = Runs(plan.lanes, self.leases)

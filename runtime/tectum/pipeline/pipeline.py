@@ -194,6 +194,8 @@ class Pipeline:
         books.runs.hold(run)
         books.runs.finish(event.now_ns, run, ok=ok, orders=books.orders)
         self._hopping.finished(run)
+        if not ok:
+            self._ahead.drop(run)
         for opened in books.open:
             self._computing.finished(opened, run, ok=ok)
         books.runs.let_go(run, books.orders)
@@ -214,6 +216,7 @@ class Pipeline:
         self._books.stopped = True
         for opened in self._books.open:
             self._losing.shed(opened, "stopped")
+        self._ahead.drop()
         self._emit(event.now_ns)
 
     # -- what time decides

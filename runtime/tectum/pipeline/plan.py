@@ -99,6 +99,9 @@ class Plan:
     """Name of the stage that makes the answer."""
     trigger: str = ""
     """The input whose messages ask for results; empty: `trigger_period_ns`."""
+    also_trigger: tuple[str, ...] = ()
+    """More inputs whose messages ask for results: whichever is new does. While all of them are
+    silent, stand-ins come at the pace of `trigger`."""
     trigger_period_ns: int = 0
     """A result every so often, from the first sample on; 0: `trigger`."""
     budget_ns: int = 0
@@ -139,7 +142,8 @@ def plan_from(document: dict[str, Any]) -> Plan:
         inputs = tuple(_input_from(item) for item in fields.pop("inputs"))
         stages = tuple(_stage_from(item) for item in fields.pop("stages"))
         accept = tuple(_requirement_from(item) for item in fields.pop("accept"))
-        return Plan(inputs=inputs, stages=stages, accept=accept, **fields)
+        also = tuple(fields.pop("also_trigger", ()))
+        return Plan(inputs=inputs, stages=stages, accept=accept, also_trigger=also, **fields)
     except (KeyError, TypeError) as error:
         msg = f"this is not a plan of this version of Tectum: {error}"
         raise ConfigError(msg) from error

@@ -1,7 +1,8 @@
 """What asks for a result: messages of the trigger input, their stand-ins, ticks of a rate.
 
 Accepts triggers in order and opens their sets. A trigger whose stamp is not after the last one is
-shed at once; one that its stand-in has already answered is counted as covered and is no trigger.
+shed at once. One that its stand-in has already answered, or that is older than what another
+trigger input brought, is counted as covered and is no trigger.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["Triggering"]
 class Triggering:
     """Opens sets."""
 
-    __slots__ = ("_anchor_ns", "_books", "_losing", "_names", "_next", "_substituting", "last_ns")
+    __slots__ = ("_anchor_ns", "_books", "_last_port", "_losing", "_names", "_next", "last_ns")
 
     def __init__(self, books: Books, losing: Losing) -> None:
         """Accept trigger 0 first."""
@@ -29,30 +30,33 @@ class Triggering:
         self._names = tuple(books.by_name)
         self._next = 0
         self._anchor_ns = 0
-        self._substituting = False
+        self._last_port: Port | None = None
+        """The input that brought the last trigger; None where time did, or before the first."""
         self.last_ns = -NEVER_NS
         """Stamp of the last trigger, real or not."""
 
     def heard(self, port: Port, sample: Sample) -> None:
         """Take up a sample: of the trigger input it is a trigger, of any it may start a rate."""
-        if port is self._books.trigger:
+        if port in self._books.triggers:
             at_ns = port.raw.at_ns(sample)
             end_ns = sample.stamp_ns - port.plan.offset_ns + sample.span_ns
-            self._accept(Due(self._books.now_ns, at_ns, end_ns), substitute=False)
+            due = Due(self._books.now_ns, at_ns, end_ns)
+            if not self._covered(port, due):
+                self._accept(due, port)
         elif self._books.plan.trigger_period_ns and not self._anchor_ns:
             self._anchor_ns = sample.stamp_ns - port.plan.offset_ns
             self._books.dirty = True
 
     def clock_stepped(self, port: Port) -> None:
         """The source's clock was set back: its next stamps are no disorder."""
-        if port is self._books.trigger:
+        if port in self._books.triggers:
             self.last_ns = -NEVER_NS
 
     def by_time(self, now_ns: int) -> None:
         """Accept what time makes: ticks of a rate, stand-ins for a silent trigger input."""
         due = self.due(now_ns)
         while due.at_ns <= now_ns:
-            self._accept(due, substitute=self._books.trigger is not None)
+            self._accept(due)
             due = self.due(now_ns)
 
     def due(self, now_ns: int) -> Due:
@@ -61,7 +65,7 @@ class Triggering:
         if books.stopped:
             return NO_TRIGGER
         if books.trigger is not None:
-            if not books.plan.substitute:
+            if not books.plan.substitute or any(port.raw.expected for port in books.triggers):
                 return NO_TRIGGER
             return next_substitute(books.trigger.raw, self.last_ns, now_ns)
         if not self._anchor_ns:
@@ -73,14 +77,14 @@ class Triggering:
         """Return whether no further trigger will come."""
         books = self._books
         if books.trigger is not None:
-            return books.trigger.raw.state is Listening.ENDED
+            return all(port.raw.state is Listening.ENDED for port in books.triggers)
         ended = all(port.raw.state is Listening.ENDED for port in books.ports)
         return ended and self.due(books.now_ns) is NO_TRIGGER
 
-    def _accept(self, due: Due, *, substitute: bool) -> None:
-        """Open a set for a trigger, or say at once why there is none."""
+    def _accept(self, due: Due, port: Port | None = None) -> None:
+        """Open a set for a trigger, or say at once why there is none; without `port`, time asks."""
         books = self._books
-        if books.stopped or self._covered(due, substitute=substitute):
+        if books.stopped:
             return
         opened = open_set(
             self._next, due.t_ns, due.end_ns, books.now_ns, books.plan.budget_ns, self._names
@@ -92,21 +96,22 @@ class Triggering:
             opened.pending.clear()
             self._losing.shed(opened, "trigger_disorder")
             return
-        self.last_ns, self._substituting = due.t_ns, substitute
-        if substitute:
+        self.last_ns, self._last_port = due.t_ns, port
+        if port is None and books.trigger is not None:
             opened.flag("substituted")
-        for port in books.ports:
-            port.waiting += 1
+        for item in books.ports:
+            item.waiting += 1
 
-    def _covered(self, due: Due, *, substitute: bool) -> bool:
-        """Return whether a real trigger was already answered by its stand-in."""
-        trigger = self._books.trigger
-        if substitute or not self._substituting or trigger is None:
-            return False
-        if due.t_ns - self.last_ns >= trigger.raw.period_ns() // 2:
-            return False
-        trigger.raw.counts["covered"] = trigger.raw.counts.get("covered", 0) + 1
-        return True
+    def _covered(self, port: Port, due: Due) -> bool:
+        """Return whether a stand-in, or another trigger input, has answered this one already."""
+        after_ns = due.t_ns - self.last_ns
+        if self._last_port is None:
+            covered = after_ns < port.raw.period_ns() // 2
+        else:
+            covered = self._last_port is not port and after_ns <= 0
+        if covered:
+            port.raw.counts["covered"] = port.raw.counts.get("covered", 0) + 1
+        return covered
 
     def _inputs_end_ns(self) -> int:
         """Return the end of the last capture once every input has ended."""
