@@ -222,6 +222,9 @@ def _out_of_time(case: _Case) -> str:
         for name, n in blame.most_common()
     ]
     words = f"the budget of {duration_words(case.plan.budget_ns)} was too short for {listed(names)}"
+    arrivals = [row.accepted_ns - row.stamp_ns - row.span_ns for row in case.episode.rows]
+    if max(arrivals) > case.plan.budget_ns // 2:
+        words += f", of which {_range(arrivals)} were over when the trigger arrived"
     needs = [needed_ns(row, case.plan, case.rows) for row in case.episode.rows]
     if not all(need_ns for need_ns, _ in needs):
         return words

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tectum.ledger.episode_words import episode_words, oddity_words, overview_words
-from tectum.ledger.episodes import find_episodes
+from tectum.ledger.episodes import Episode, find_episodes
 from tectum.ledger.hindsight import with_hindsight
 from tectum.ledger.input_words import input_words, was_settled
 from tectum.ledger.row import Row
 from tectum.ledger.row_words import row_words
+from tectum.ledger.words import counted
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import Plan
 
@@ -45,17 +46,29 @@ def explain(
     return "\n  ".join([row_words(row, plan, history), *lines])
 
 
-def explain_span(rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = ()) -> list[str]:
+def explain_span(
+    rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = (), *, most: int = 0
+) -> list[str]:
     """Return the outcome of a stretch of triggers, then a sentence per cause in order of time.
 
     Args:
         rows: closed rows in acceptance order.
         plan: the fusion node's.
         notes: what changed about its inputs, also around the stretch; sharpens the sentences.
+        most: tell at most so many causes, those that cost the most triggers; 0: all of them.
     """
     if not rows:
         return ["no triggers"]
     rows = with_hindsight(rows, plan, notes)
     episodes = find_episodes(rows, plan, notes)
-    causes = [episode_words(episode, plan, rows) for episode in episodes]
+    told = _largest(episodes, most) if most else episodes
+    causes = [episode_words(episode, plan, rows) for episode in told]
+    if len(told) < len(episodes):
+        causes.append(f"and {counted(len(episodes) - len(told), 'smaller cause')}")
     return [overview_words(rows), *causes, *oddity_words(rows, plan, notes)]
+
+
+def _largest(episodes: list[Episode], most: int) -> list[Episode]:
+    """Return the episodes of the most triggers, in the order in which they began."""
+    largest = sorted(episodes, key=lambda episode: -len(episode.rows))[:most]
+    return [episode for episode in episodes if episode in largest]

@@ -322,8 +322,8 @@ ROW_SCENARIOS = {
         "not end within the budget of 100 ms; a budget of about 107 ms would "
         "have been enough for it, and 100 % of the last 7 triggers",
         sentence="there was no time left to compute at 12:03:10.700 (1 trigger, shed): "
-        "the budget of 100 ms was too short for 'lid'; about 107 ms would have "
-        "been enough for it",
+        "the budget of 100 ms was too short for 'lid', of which 97 ms were over "
+        "when the trigger arrived; about 107 ms would have been enough for it",
     ),
     "overrun": Scenario(
         with_plan(
@@ -675,3 +675,13 @@ def test_a_publisher_that_began_anew_is_told() -> None:
     assert explain_span(simulation.rows, wanted, simulation.notes)[-1] == (
         "the publisher of camera/image began anew at 12:03:11.018"
     )
+
+
+def test_where_most_causes_are_wanted_the_largest_are_told_and_the_others_counted() -> None:
+    wanted = plan()
+    camera = sensor("camera", tens(500, *range(2500, 3500, 100), 5000, end=6000, shift=8))
+    simulation = run(wanted, sensor("lidar", tens(end=6000)), camera)
+    sentences = explain_span(simulation.rows, wanted, simulation.notes, most=1)
+    assert len(sentences) == 3
+    assert sentences[1].startswith("camera was silent from 12:03:12.500 to 12:03:13.500 (11 ")
+    assert sentences[2] == "and 2 smaller causes"
