@@ -11,11 +11,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tectum.clock import NS_PER_S
 from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.content import Contents, Entry
@@ -267,7 +269,15 @@ class LogReader:
 
     def _cut_short(self) -> str:
         _, last_ns = self.span_ns
-        return f"cut short: {self.messages_total} messages, last at {last_ns} ns"
+        return f"cut short: {self.messages_total} messages, last at {_moment(last_ns)}"
+
+
+def _moment(time_ns: int) -> str:
+    """Return an instant of the graph clock for a person."""
+    try:
+        return f"{datetime.fromtimestamp(time_ns / NS_PER_S, tz=UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    except (OverflowError, ValueError):
+        return f"{time_ns} ns"
 
 
 def matches(topic: str, patterns: Iterable[str]) -> bool:
