@@ -15,6 +15,7 @@ import click
 from tectum import __version__
 from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
+from tectum_launch.commands.demo import demo
 from tectum_launch.commands.doctor import doctor
 from tectum_launch.commands.launch import launch
 from tectum_launch.commands.log import log
@@ -52,5 +53,5 @@ def main() -> None:
     logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (doctor, launch, check, record, replay, why, log, models, nodes):
+for command in (demo, doctor, launch, check, record, replay, why, log, models, nodes):
     main.add_command(command)
