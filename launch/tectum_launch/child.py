@@ -1,8 +1,9 @@
 """One process of a graph: started, heard, asked, signalled, reaped. It decides nothing.
 
-The process leads a group of its own, so that what it starts ends with it; it inherits one socket,
-by which it reports and is ordered, and whose end tells it that the launcher is gone. Start it from
-the main thread: on Linux a process dies with the thread that started it.
+It has one node, or several where the graph says so. It leads a process group of its own, so that
+what it starts ends with it; it inherits one socket, by which it reports and is ordered, and whose
+end tells it that the launcher is gone. Start it from the main thread: on Linux a process dies with
+the thread that started it.
 """
 
 from __future__ import annotations
@@ -31,17 +32,22 @@ def cause_of(code: int, last_words: str) -> str:
 
 
 class Child:
-    """The process of one node."""
+    """The process of some nodes."""
 
-    def __init__(self, node: str, run: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, nodes: tuple[str, ...], run: Path, environment: Mapping[str, str]) -> None:
         """Start it."""
-        self.node = node
+        self.nodes = nodes
+        self.ended: set[str] = set()
+        """Those of its nodes that have ended by themselves while others go on."""
+        self.failed: set[str] = set()
+        """Those of its nodes that said why they cannot go on; the others end with them."""
         self.last_words = ""
         """The last line that it wrote to stderr."""
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)
         self._reports = Lines()
-        command = [sys.executable, "-m", "tectum.node", "--run", str(run), "--node", node]
+        command = [sys.executable, "-m", "tectum.node", "--run", str(run)]
+        command += [word for node in nodes for word in ("--node", node)]
         command += ["--control-fd", str(theirs.fileno()), "--launcher", str(os.getpid())]
         with theirs:
             self._process = subprocess.Popen(

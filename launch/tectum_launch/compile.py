@@ -18,6 +18,7 @@ from tectum_launch.draft import Draft, draft_node
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
 from tectum_launch.overrides import Addition, add_nodes, apply_overrides, fill_parameters
+from tectum_launch.processes import check_processes
 from tectum_launch.replaced import Recording, replace_sources
 from tectum_launch.rig import graph_rig, merged_rig
 from tectum_launch.schema import GraphConfig
@@ -74,6 +75,7 @@ def compile_document(
     add_nodes(document, [*player, *additions])
     graph = validated(document, (), GraphConfig, document.tree)
     drafts, broken = _drafts(document)
+    check_processes(document, drafts)
     wiring = wire(document, drafts, broken)
     stated = document.tree.get("rig")
     own = None if stated is None else graph_rig(document, ("rig",), stated)

@@ -93,6 +93,12 @@ class Graph:
         return (topic for node in self.nodes for topic in node.publishes)
 
     @property
+    def processes(self) -> dict[str, tuple[GraphNode, ...]]:
+        """Return the nodes of each process, in the order of the graph."""
+        names = dict.fromkeys(node.process for node in self.nodes)
+        return {name: tuple(n for n in self.nodes if n.process == name) for name in names}
+
+    @property
     def warnings(self) -> list[Finding]:
         """Return what is doubtful but no error."""
         return [item for item in self.description.findings if item.level == "warning"]

@@ -16,6 +16,7 @@ from types import FrameType
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.node.control import Order as Command
+from tectum.node.control import Report, State
 from tectum_launch.child import Child, cause_of
 from tectum_launch.graph import Graph, GraphNode
 from tectum_launch.members import Begin, Halt, Kill, Limits, Member, Order, Release, Say, Spawn
@@ -50,12 +51,13 @@ class Supervisor:
         self._graph, self._folder, self._listener = graph, folder, listener
         self._clock: GraphClock = folder.clock
         self.supervision = Supervision(
-            tuple(_member(node) for node in graph.nodes),
+            _members(graph),
             self._clock.now_ns(),
             duration_ns=duration_ns,
             limits=limits or Limits(),
         )
         self._children: dict[str, Child] = {}
+        self._process_of = {node.name: node.process for node in graph.nodes}
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -72,8 +74,8 @@ class Supervisor:
         return self.supervision.exit_code
 
     def _start_all(self) -> None:
-        for node in self._graph.nodes:
-            self._spawn(node.name)
+        for process in self._graph.processes:
+            self._spawn(process)
         self._note_pids()
 
     def _turn(self) -> None:
@@ -101,31 +103,42 @@ class Supervisor:
             reports = child.reports()
             if reports is None:
                 self._selector.unregister(child.control)
-            for report in reports or ():
-                if report.node == child.node:
-                    self._carry_out(self.supervision.reported(self._clock.now_ns(), report))
+            self._take(child, reports or [])
             return
         lines = child.lines(fd)
         if lines is None:
             self._selector.unregister(fd)
         for line in lines or ():
-            self._pass_on(child.node, line)
+            self._pass_on(child, line)
+
+    def _take(self, child: Child, reports: list[Report]) -> None:
+        """Take up what the nodes of a process report; they may end one by one."""
+        for report in reports:
+            now_ns = self._clock.now_ns()
+            if report.node not in child.nodes or report.node in child.ended:
+                continue
+            self._carry_out(self.supervision.reported(now_ns, report))
+            if report.state is State.FAILED:
+                child.failed.add(report.node)
+            elif report.state is State.ENDED and len(child.nodes) > 1 and not child.failed:
+                child.ended.add(report.node)
+                self._carry_out(self.supervision.exited(now_ns, report.node, "", clean=True))
 
     def _reap(self) -> None:
         """Take up the ends of processes."""
-        for child in list(self._children.values()):
+        for process, child in list(self._children.items()):
             code = child.exit_code()
             if code is None:
                 continue
-            for report in child.reports() or ():
-                self._carry_out(self.supervision.reported(self._clock.now_ns(), report))
+            self._take(child, child.reports() or [])
             for _, line in child.remaining_lines():
-                self._pass_on(child.node, line)
-            self._forget(child)
+                self._pass_on(child, line)
+            self._forget(process)
             cause = cause_of(code, child.last_words)
-            self._carry_out(
-                self.supervision.exited(self._clock.now_ns(), child.node, cause, clean=code == 0)
-            )
+            for node in sorted(child.nodes, key=lambda name: name not in child.failed):
+                if node not in child.ended:
+                    now_ns = self._clock.now_ns()
+                    self._carry_out(self.supervision.exited(now_ns, node, cause, clean=code == 0))
 
     def _carry_out(self, orders: list[Order]) -> None:
         for order in orders:
@@ -133,80 +146,94 @@ class Supervisor:
                 self._listener(order.node, order.level, order.text)
             elif isinstance(order, Begin):
                 self._folder.began(self._clock.now_ns() + AHEAD_NS)
-                self._command(tuple(self._children), Command.START)
-            elif isinstance(order, Release):
-                self._command((order.node,), Command.START)
+                for child in self._children.values():
+                    child.order(Command.START)
             elif isinstance(order, Spawn):
-                self._note_pids()
-                self._spawn(order.node)
-                self._note_pids()
+                self._respawn(self._process_of[order.node])
+            elif isinstance(order, Release):
+                for child in self._holding((order.node,)):
+                    child.order(Command.START)
             elif isinstance(order, Halt):
-                self._command(order.nodes, Command.STOP)
+                for child in self._holding(order.nodes):
+                    child.order(Command.STOP)
             else:
                 number = signal.SIGKILL if isinstance(order, Kill) else signal.SIGTERM
-                self._signal(order.nodes, number)
+                for child in self._holding(order.nodes):
+                    child.signal(number)
 
-    def _command(self, nodes: tuple[str, ...], command: Command) -> None:
-        for node in nodes:
-            if node in self._children:
-                self._children[node].order(command)
+    def _holding(self, nodes: tuple[str, ...]) -> list[Child]:
+        """Return the processes that have these nodes, each once."""
+        processes = dict.fromkeys(self._process_of[node] for node in nodes)
+        return [self._children[name] for name in processes if name in self._children]
 
-    def _signal(self, nodes: tuple[str, ...], number: signal.Signals) -> None:
-        for node in nodes:
-            if node in self._children:
-                self._children[node].signal(number)
+    def _respawn(self, process: str) -> None:
+        """Start a process again; its nodes ask for it one by one."""
+        if process not in self._children:
+            self._note_pids()
+            self._spawn(process)
+            self._note_pids()
 
-    def _spawn(self, name: str) -> None:
-        node = next(node for node in self._graph.nodes if node.name == name)
-        child = Child(name, self._folder.path, _environment(self._graph, node))
-        self._children[name] = child
+    def _spawn(self, process: str) -> None:
+        nodes = self._graph.processes[process]
+        names = tuple(node.name for node in nodes)
+        child = Child(names, self._folder.path, _environment(self._graph, nodes))
+        self._children[process] = child
         for source in (child.control.fileno(), *child.streams):
             self._selector.register(source, selectors.EVENT_READ, child)
 
-    def _forget(self, child: Child) -> None:
+    def _forget(self, process: str) -> None:
+        child = self._children.pop(process)
         for source in (child.control.fileno(), *child.streams):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(source)
         child.close()
-        del self._children[child.node]
 
     def _note_pids(self) -> None:
-        pids = {name: child.pid for name, child in self._children.items()}
+        pids = {node: child.pid for child in self._children.values() for node in child.nodes}
         self._folder.started(pids, self.supervision.alive())
 
-    def _pass_on(self, node: str, line: str) -> None:
-        level, _, text = line.partition(" ")
-        if level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    def _pass_on(self, child: Child, line: str) -> None:
+        """Pass a line on under the name of its node: `LEVEL text`, `LEVEL [node] text`, `text`."""
+        node, (level, _, text) = child.nodes[0], line.partition(" ")
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+            level, text = "info", line
+        named = [name for name in child.nodes if text.startswith(f"[{name}] ")]
+        if named:
+            node, text = named[0], text.removeprefix(f"[{named[0]}] ")
+        if text:
             self._listener(node, level.lower(), text)
-        elif line:
-            self._listener(node, "info", line)
 
     def _kill_all(self) -> None:
         """Leave nothing behind, whatever went wrong here."""
-        for child in list(self._children.values()):
+        for process, child in list(self._children.items()):
             child.signal(signal.SIGKILL)
-            self._forget(child)
+            self._forget(process)
 
 
-def _member(node: GraphNode) -> Member:
-    return Member(
-        node.name,
-        node.on_exit,
-        publishes=bool(node.publishes),
-        listens=bool(node.subscribes),
-        answers=node.fusion is not None,
+def _members(graph: Graph) -> tuple[Member, ...]:
+    """Return what supervision knows of the nodes; those of one process are stopped together."""
+    return tuple(
+        Member(
+            node.name,
+            node.on_exit,
+            publishes=any(other.publishes for other in graph.processes[node.process]),
+            listens=bool(node.subscribes),
+            answers=node.fusion is not None,
+        )
+        for node in graph.nodes
     )
 
 
-def _environment(graph: Graph, node: GraphNode) -> dict[str, str]:
-    """Return what the process of `node` finds in its environment.
+def _environment(graph: Graph, nodes: tuple[GraphNode, ...]) -> dict[str, str]:
+    """Return what the process of `nodes` finds in its environment.
 
     Classes beside the graph file are importable, as they were when the graph was compiled.
     """
     beside = str(graph.description.folder)
     paths = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    own = {key: value for node in nodes for key, value in node.env.items()}
     search = os.pathsep.join([*paths, beside])
-    return {**os.environ, "PYTHONPATH": search, "PYTHONUNBUFFERED": "1", **node.env}
+    return {**os.environ, "PYTHONPATH": search, "PYTHONUNBUFFERED": "1", **own}
 
 
 @contextlib.contextmanager

@@ -234,7 +234,7 @@ MISTAKES = [
         "two rules for one input",
         GOOD.replace("align: {window", "align: {exact: {}, window"),
         "graph.yaml:13:16: nodes.perception.inputs.sound.align: align takes exactly one of exact, "
-        "nearest, latest, window; found exact, window",
+        "nearest, latest, window, interpolate; found exact, window",
     ),
     (
         "no budget at all",
@@ -307,4 +307,18 @@ def test_a_setting_is_checked_like_the_file(write_graph):
     assert errors_of(write_graph(GOOD), "nodes.camera.rte=3Hz") == [
         "--set nodes.camera.rte=3Hz: nodes.camera.rte: unknown key 'rte'; allowed: run, process, "
         "on_exit, env, rate, lens; did you mean 'rate'?"
+    ]
+
+
+def test_nodes_of_one_process_must_agree_on_what_their_end_means(write_graph):
+    text = GOOD.replace("rate: 20Hz}", "rate: 20Hz, process: one, env: {A: x}}").replace(
+        "{run: plain_nodes:Microphone}",
+        "{run: plain_nodes:Microphone, process: one, on_exit: restart, env: {A: y}}",
+    )
+    assert errors_of(write_graph(text)) == [
+        "graph.yaml:5:68: nodes.microphone.on_exit: 'microphone' shares a process with 'camera', "
+        "whose end means 'continue' for the graph, not 'restart': write on_exit: continue, or "
+        "another process",
+        "graph.yaml:5:86: nodes.microphone.env.A: 'microphone' shares a process with 'camera', "
+        "where A is 'x'",
     ]

@@ -129,3 +129,35 @@ def test_nothing_outlives_a_launcher_that_was_killed(graph_file, launched_graph,
     launched, _ = run(graph_file(a="Ticker, ticks: 1"))
     assert launched.exit_code == 0
     assert nothing_is_left(tmp_path)
+
+
+def test_nodes_may_share_a_process_and_end_one_by_one(graph_file, tmp_path):
+    graph = graph_file(
+        a="Ticker, ticks: 3, process: both", b="Ticker, ticks: 9, process: both", c="Hearer"
+    )
+    launched, heard = run(graph)
+    assert launched.exit_code == 0
+    assert launched.report["ended_because"] == "all sources have ended"
+    ended = [node for node, _, text in heard.lines if text == "has ended"]
+    assert ended == ["a", "b"]
+    assert "heard 12" in heard.texts("c")
+    assert nothing_is_left(tmp_path)
+
+
+def test_nodes_that_share_a_process_share_its_end(graph_file, launched_graph):
+    graph = graph_file(a="Ticker, process: both", b="Hearer, process: both", c="Ticker, ticks: 20")
+    launcher, document = launched_graph(graph, 3)
+    pids = {name: record["pid"] for name, record in document["nodes"].items()}
+    assert pids["a"] == pids["b"] != pids["c"]
+    os.kill(pids["a"], signal.SIGKILL)
+    out, _ = launcher.communicate(timeout=20)
+    assert launcher.returncode == 1
+    assert [f"{name} died" in out for name in "abc"] == [True, True, False]
+
+
+def test_a_failing_node_is_named_among_those_of_its_process(graph_file, tmp_path):
+    launched, _ = run(graph_file(a="Ticker, process: both", b="Missing, process: both"))
+    assert launched.report["failure"] == (
+        "b could not start: there is no ticker on this machine: plug one in"
+    )
+    assert nothing_is_left(tmp_path)
