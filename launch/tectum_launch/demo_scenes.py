@@ -103,8 +103,9 @@ def _output(message: Message, outputs: dict[str, Any], role: str) -> NDArray[Any
 
 
 def _cells(array: NDArray[Any]) -> NDArray[np.float64]:
-    cells: NDArray[np.float64] = np.array(array, dtype=np.float64)
-    return cells.reshape(-1, *array.shape[-2:])[0]
+    stack = np.array(array, dtype=np.float64).reshape(-1, *array.shape[-2:])
+    cells: NDArray[np.float64] = stack[0]
+    return cells
 
 
 def _view(
