@@ -35,8 +35,9 @@ class FusionCompiler:
     def part(self, node: str, pieces: FusionPieces) -> FusionPart | None:
         """Return the part of the fusion node `node`, or None where findings say why not."""
         path: KeyPath = ("nodes", node)
-        if pieces.trigger and pieces.trigger not in pieces.inputs:
-            self._unknown((*path, "trigger"), "input", pieces.trigger, pieces.inputs)
+        for name in (pieces.trigger, *pieces.also_trigger):
+            if name and name not in pieces.inputs:
+                self._unknown((*path, "trigger"), "input", name, pieces.inputs)
         encoders = self._encoders(path, pieces)
         head = self._head(path, pieces)
         topics = {

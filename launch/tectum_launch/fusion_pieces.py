@@ -29,6 +29,7 @@ class FusionPieces:
     head: HeadConfig | None = None
     trigger: str = ""
     """The input that triggers; empty: a rate, or wrong."""
+    also_trigger: tuple[str, ...] = ()
     config: FusionConfig | None = None
     """The whole, where all of it is right."""
 
@@ -50,6 +51,7 @@ def pieces_of(raw: Mapping[str, Any], config: FusionConfig | None) -> FusionPiec
         encoders={name: encoder for name, encoder in encoders.items() if encoder},
         head=_piece(HeadConfig, raw.get("head")),
         trigger=(trigger.input or "") if trigger else "",
+        also_trigger=trigger.also if trigger else (),
         config=config,
     )
 

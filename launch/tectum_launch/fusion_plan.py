@@ -49,6 +49,7 @@ def fusion_plan(source: FusionSource) -> Plan:
         stages=stages,
         head=source.head.plan.name,
         trigger=trigger.input or "",
+        also_trigger=trigger.also,
         trigger_period_ns=round(NS_PER_S / trigger.rate) if trigger.rate else 0,
         budget_ns=source.budget_ns,
         accept=accept,
@@ -82,6 +83,9 @@ def align_plan(align: AlignConfig | None, *, is_trigger: bool, period_ns: int) -
         )
     if align.latest:
         return AlignPlan("latest", max_age_ns=align.latest.max_age)
+    if align.interpolate:
+        reach_ns = align.interpolate.reach
+        return AlignPlan("interpolate", before_ns=reach_ns, after_ns=reach_ns)
     if align.window:
         window = align.window
         permille = round(window.coverage * 1000)
@@ -98,9 +102,9 @@ def _input_plan(source: FusionSource, name: str, accept: tuple[Requirement, ...]
     config, topic = source.config.inputs[name], source.topics[name]
     period_ns = config.period or topic.period_ns
     encoder = source.encoders.get(name)
-    align = align_plan(
-        config.align, is_trigger=name == source.config.trigger.input, period_ns=period_ns
-    )
+    trigger = source.config.trigger
+    alone = name == trigger.input and not trigger.also
+    align = align_plan(config.align, is_trigger=alone, period_ns=period_ns)
     return InputPlan(
         name=name,
         topic=topic.name,

@@ -51,6 +51,13 @@ class NearestConfig(NodeConfig):
         return self
 
 
+class InterpolateConfig(NodeConfig):
+    """The value at the trigger's very time, between the samples on either side (poses, tensors)."""
+
+    reach: PositiveDuration
+    """How far from the trigger each of the two may be."""
+
+
 class LatestConfig(NodeConfig):
     """The newest sample not after the trigger."""
 
@@ -84,10 +91,11 @@ class AlignConfig(NodeConfig):
     nearest: NearestConfig | None = None
     latest: LatestConfig | None = None
     window: WindowConfig | None = None
+    interpolate: InterpolateConfig | None = None
 
     @model_validator(mode="after")
     def _one_rule(self) -> AlignConfig:
-        only_one(self, ("exact", "nearest", "latest", "window"), "align")
+        only_one(self, ("exact", "nearest", "latest", "window", "interpolate"), "align")
         return self
 
 
@@ -147,6 +155,8 @@ class InputConfig(NodeConfig):
 
 
 def _trigger(value: Any) -> Any:
+    if isinstance(value, list) and value:
+        return {"input": value[0], "also": value[1:]}
     return {"input": value} if isinstance(value, str) else value
 
 
@@ -155,17 +165,22 @@ class TriggerConfig(NodeConfig):
 
     input: str | None = None
     """The messages of this input."""
+    also: tuple[str, ...] = ()
+    """And of these: whichever is new."""
     rate: Rate | None = None
     """A clock, from the first sample on."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> TriggerConfig:
         only_one(self, ("input", "rate"), "trigger")
+        if self.also and not self.input:
+            msg = "`also` goes with `input`; a rate is a trigger by itself"
+            raise ValueError(msg)
         return self
 
 
 Trigger = Annotated[TriggerConfig, BeforeValidator(_trigger)]
-"""An input's name, or {rate: 5Hz}."""
+"""An input's name, a list of names (whichever is new), or {rate: 5Hz}."""
 
 
 def _rule(value: Any) -> Any:

@@ -102,6 +102,15 @@ def test_an_age_below_the_period_is_doubtful(proof):
     )
 
 
+def test_a_reach_below_the_period_is_doubtful(proof):
+    rule = "thermal/image, align: {interpolate: {reach: 60ms}}"
+    (text,) = proof(("thermal/image", rule))
+    assert text.endswith(
+        "thermal/image comes every 100.0 ms, but samples are sought only 60.0 ms on either side: "
+        "some triggers will find none; reach: 100ms would do"
+    )
+
+
 def test_an_exact_match_between_different_paces_is_doubtful(proof):
     (text,) = proof(
         ("thermal/image", "thermal/image, align: exact"),

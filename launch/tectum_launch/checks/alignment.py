@@ -41,6 +41,12 @@ def _reach(fusion: Fusion, item: InputPlan) -> Iterator[Finding]:
             f"will find no sample; max_age: {at_least_text(period_ns)} would do"
         )
         yield fusion.finding((*keys, "latest", "max_age"), message)
+    elif align.rule == "interpolate" and align.before_ns < period_ns:
+        message = (
+            f"{pace}, but samples are sought only {duration_text(align.before_ns)} on either side: "
+            f"some triggers will find none; reach: {at_least_text(period_ns)} would do"
+        )
+        yield fusion.finding((*keys, "interpolate", "reach"), message)
     elif align.rule == "exact" and fusion.trigger_period_ns not in (0, period_ns):
         message = (
             f"{pace}, not at the pace of the trigger: few samples will have exactly its stamp; "
