@@ -81,7 +81,7 @@ class Canvas:
         cv2.putText(
             self._image, words, _at(begin, y), _FONT, factor, colour, thickness, cv2.LINE_AA
         )
-        return begin + width / _SCALE
+        return float(begin + width / _SCALE)
 
     def picture(self, left: float, top: float, width: float, image: NDArray[Any]) -> float:
         """Place a bgr8 image so wide; return where it ends below."""
