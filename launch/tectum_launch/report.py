@@ -69,6 +69,8 @@ def assemble_report(
 
 def report_text(report: Mapping[str, Any]) -> str:
     """Return the report for a person, a screen at most."""
+    if not report["began_ns"]:
+        return f"{report['graph']} did not start: {report['failure'] or report['ended_because']}"
     lines = [f"{report['graph']} ran {report['duration_s']:.1f} s: {report['ended_because']}"]
     for name, document in report["fusion"].items():
         lines += fusion_text(name, document)
