@@ -81,18 +81,17 @@ class Canvas:
         cv2.putText(
             self._image, words, _at(begin, y), _FONT, factor, colour, thickness, cv2.LINE_AA
         )
-        return float(begin + width / _SCALE)
+        return begin + float(width) / _SCALE
 
-    def picture(self, left: float, top: float, width: float, image: NDArray[Any]) -> float:
-        """Place a bgr8 image so wide; return where it ends below."""
+    def picture(self, left: float, top: float, width: float, image: NDArray[Any]) -> None:
+        """Place a bgr8 image so wide."""
         columns = round(width * _SCALE)
         rows = round(columns * image.shape[0] / image.shape[1])
-        large = cv2.resize(
-            np.asarray(image, np.uint8), (columns, rows), interpolation=cv2.INTER_CUBIC
-        )
+        small, size = np.asarray(image, np.uint8), (columns, rows)
         x, y = _at(left, top)
-        self._image[y : y + rows, x : x + columns] = large
-        return top + rows / _SCALE
+        self._image[y : y + rows, x : x + columns] = cv2.resize(
+            small, size, interpolation=cv2.INTER_CUBIC
+        )
 
     def triangle(self, x: float, y: float, size: float, colour: Colour) -> None:
         """Fill a triangle that points up, its tip at (x, y)."""

@@ -141,7 +141,7 @@ class _InputTally:
 
     def document(self, counts: Mapping[str, int]) -> dict[str, Any]:
         losses = {k.removeprefix("lost_"): n for k, n in counts.items() if k.startswith("lost_")}
-        oddities = {
+        others = {
             key: count
             for key, count in counts.items()
             if not key.startswith("lost_") and key not in _COUNTED_APART
@@ -154,7 +154,7 @@ class _InputTally:
             "missing": dict(self.missing.most_common()),
             "beaten": counts.get("beaten", 0),
             "losses": losses,
-            "oddities": oddities,
+            "counts": others,
             "encode_ms": _quantiles(self.encode, (0.5, 0.95)),
             self.distance_means: _quantiles(self.distance, (0.5, 0.95)),
         }
