@@ -10,9 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from tectum.message import AnyArray, Message, Value
 
-__all__ = ["Cancelled", "Cut", "OutputSpec", "Stage", "StageArg", "StageOutput", "Stopper"]
+__all__ = [
+    "Cancelled",
+    "Cut",
+    "Held",
+    "OutputSpec",
+    "Stage",
+    "StageArg",
+    "StageOutput",
+    "Stopper",
+    "Tensor",
+]
 
 
 class Cancelled(Exception):
@@ -48,13 +60,48 @@ class OutputSpec:
     """`unit`, `grid` and the like, as in the manifest."""
 
 
+class Held(Protocol):
+    """A tensor that stays in the memory of a device, until it is released."""
+
+    def numpy(self) -> AnyArray:
+        """Read it back: one copy to the host, after the work that makes it."""
+        ...
+
+    def release(self) -> None:
+        """Let its memory be used again; further calls do nothing."""
+        ...
+
+
+Tensor = AnyArray | Held
+
+
 @dataclass(frozen=True, slots=True)
 class StageOutput:
     """What a run gave: arrays by name, small facts, and the state it carries on."""
 
     arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     facts: Mapping[str, Value] = field(default_factory=dict)
-    state: Mapping[str, AnyArray] | None = None
+    state: Mapping[str, Tensor] | None = None
+    held: Mapping[str, Held] = field(default_factory=dict)
+    """Outputs that stay on the encoder's device: embeddings, where it has memory of its own."""
+    stamp_ns: int = 0
+    """Stamp of the newest sample that it was made from; the shell says it."""
+    age_ns: int = 0
+    """To a head: how long before the trigger that was; the shell says it. May be negative."""
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the output called `name`, wherever it is."""
+        return self.held[name] if name in self.held else self.arrays[name]
+
+    def array(self, name: str) -> AnyArray:
+        """Return the output called `name` as an array; from a device it is read back."""
+        return self.held[name].numpy() if name in self.held else self.arrays[name]
+
+    def release(self) -> None:
+        """Give memory of a device back: nobody uses this output any more."""
+        for value in (*self.held.values(), *(self.state or {}).values()):
+            if not isinstance(value, np.ndarray):
+                value.release()
 
 
 StageArg = Cut | StageOutput | None
@@ -90,7 +137,7 @@ class Stage(Protocol):
         self,
         variant: str,
         args: Mapping[str, StageArg],
-        state: Mapping[str, AnyArray] | None,
+        state: Mapping[str, Tensor] | None,
         stopper: Stopper,
     ) -> StageOutput:
         """Compute; `args` is keyed by input name, in graph order.

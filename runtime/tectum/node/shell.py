@@ -9,7 +9,7 @@ of what was taken up is handed out before the orders that follow from it are car
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tectum.clock import Clock
@@ -188,7 +188,7 @@ class Shell:
         self._hand_out_journal()
         self._running[order.run] = order
         stage = self._stages[order.stage]
-        args = {arg.input: self._resolve(arg) for arg in order.args}
+        args = {arg.input: self._resolve(arg, order.stamp_ns) for arg in order.args}
         state = self._outputs[order.state].state if order.state >= 0 else None
 
         def job(stopper: Stopper) -> StageOutput:
@@ -199,12 +199,19 @@ class Shell:
 
         self._lanes.start(order.run, order.lane, job)
 
-    def _resolve(self, arg: Arg) -> StageArg:
+    def _resolve(self, arg: Arg, trigger_ns: int) -> StageArg:
         if isinstance(arg, Absent):
             return None
         if isinstance(arg, Of):
-            return self._outputs[arg.run]
+            output = self._outputs[arg.run]
+            captured_ns = output.stamp_ns - self.pipeline.plan.input(arg.input).offset_ns
+            return replace(output, age_ns=trigger_ns - captured_ns)
         return self._cut(arg)
+
+    def _newest_ns(self, start: Start) -> int:
+        """Return the stamp of the newest sample that a run takes; the trigger's for the head."""
+        refs = [ref for arg in start.args if isinstance(arg, Picked) for ref in arg.refs]
+        return max((self._messages[ref].header.stamp_ns for ref in refs), default=start.stamp_ns)
 
     def _cut(self, arg: Picked) -> Cut:
         messages = tuple([self._messages[ref] for ref in arg.refs])
@@ -216,7 +223,7 @@ class Shell:
             if not isinstance(done.value, StageOutput):
                 msg = f"stage '{start.stage}' returned {type(done.value)}, not a StageOutput"
                 raise ContractError(msg)
-            self._outputs[done.run] = done.value
+            self._outputs[done.run] = replace(done.value, stamp_ns=self._newest_ns(start))
         elif done.status == "failed" and done.error is not None:
             self._on_failure(Failure(start.stage, start.variant, done.error))
         compute_ns = done.ended_ns - done.begun_ns
@@ -230,7 +237,9 @@ class Shell:
 
     def _free(self, what: SampleRef | int) -> None:
         if isinstance(what, int):
-            self._outputs.pop(what, None)
+            output = self._outputs.pop(what, None)
+            if output is not None:
+                output.release()
             return
         message = self._messages.pop(what, None)
         if message is not None:

@@ -120,8 +120,9 @@ class Computing:
         expected_ns = books.planner.head_ns(choice.head_variant)
         args = self._head_args(opened)
         run = books.runs.start(
-            books.now_ns, lanes[0], stage.name, variant, args, expected_ns, books.orders
-        )
+            books.now_ns, lanes[0], stage.name, variant, args, expected_ns, books.orders,
+            stamp_ns=opened.t_ns,
+        )  # fmt: skip
         books.runs.hold(run)
         opened.head = run
         opened.row.head_begin_ns, opened.row.head_variant = books.now_ns, variant

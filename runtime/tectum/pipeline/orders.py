@@ -65,6 +65,8 @@ class Start(NamedTuple):
     args: tuple[Arg, ...]
     state: int = -1
     """-1: from the initial state."""
+    stamp_ns: int = 0
+    """Of the trigger, where the head is meant; 0 for an encoder, which serves several."""
 
 
 class Cancel(NamedTuple):

@@ -101,6 +101,7 @@ class Runs:
         expected_ns: int,
         orders: list[Order],
         state: int = -1,
+        stamp_ns: int = 0,
     ) -> Run:
         """Take `lane` and order the run; its samples are pinned until it finishes."""
         run = Run(self._next, stage, variant, lane, args, now_ns, expected_ns)
@@ -113,7 +114,7 @@ class Runs:
                 self.leases.pin(arg.refs)
             elif isinstance(arg, Of):
                 self.hold(self.all[arg.run])
-        orders.append(Start(run.id, lane, stage, variant, args, state))
+        orders.append(Start(run.id, lane, stage, variant, args, state, stamp_ns))
         return run
 
     def finish(self, now_ns: int, run: Run, *, ok: bool, orders: list[Order]) -> None:
