@@ -12,8 +12,7 @@ from typing import cast
 
 from tectum.errors import ConfigError
 from tectum.inference.encoder import OnnxEncoder
-from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper
-from tectum.message import AnyArray
+from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper, Tensor
 
 __all__ = ["Chain"]
 
@@ -54,7 +53,7 @@ class Chain:
         self,
         variant: str,
         args: Mapping[str, StageArg],
-        state: Mapping[str, AnyArray] | None,
+        state: Mapping[str, Tensor] | None,
         stopper: Stopper,
     ) -> StageOutput:
         """Detect, then look closer at the best."""
@@ -63,15 +62,17 @@ class Chain:
         cut = cast(Cut, arg)
         found = self._first.run(_variant(self._first, variant), args, None, stopper)
         boxes = found.arrays[self._boxes]
-        arrays = dict(found.arrays)
+        arrays, held = dict(found.arrays), dict(found.held)
         if len(boxes):
             best = boxes[boxes[:, 4].argmax(), :4]
             box = (float(best[0]), float(best[1]), float(best[2]), float(best[3]))
             for encoder in self._later:
                 sample = encoder.sample(cut)
                 chosen = _variant(encoder, variant)
-                arrays.update(encoder.encode(chosen, sample, None, stopper, box).arrays)
-        return StageOutput(arrays, {**found.facts, "found": len(boxes)})
+                closer = encoder.encode(chosen, sample, None, stopper, box)
+                arrays.update(closer.arrays)
+                held.update(closer.held)
+        return StageOutput(arrays, {**found.facts, "found": len(boxes)}, held=held)
 
     def close(self) -> None:
         """Give back every member's sessions."""

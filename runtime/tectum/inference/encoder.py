@@ -1,8 +1,9 @@
 """An encoder: sample -> preprocessing -> ONNX session -> postprocessing -> named arrays.
 
-Embeddings leave it with their batch axis, as the head takes them, and are not copied. Other
-results lose it. A stateful model gets its state, and the sound just before, from the run before;
-without it, it begins anew.
+Embeddings leave it with their batch axis, as the head takes them, and are not copied: on a device
+with memory of its own they stay there until the output is released, as does carried state. Other
+results are arrays without that axis. A stateful model gets its state, and the sound just before,
+from the run before; without it, it begins anew.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from tectum.inference.device import CPU, Device
 from tectum.inference.manifest import InputTensor, Manifest, Shape, sizes_of
 from tectum.inference.postprocess import Piece
 from tectum.inference.samples import SENSED, SampleArray, plausible_cut, sample_array
-from tectum.inference.session import NeverStopped, Session, SessionOptions
-from tectum.inference.stage import Cut, StageArg, StageOutput, Stopper
+from tectum.inference.session import Computed, NeverStopped, Session, SessionOptions
+from tectum.inference.stage import Cut, StageArg, StageOutput, Stopper, Tensor
 from tectum.inference.steps import View, read_steps
 from tectum.message import AnyArray
 
 __all__ = ["OnnxEncoder"]
 
-Arrays = Mapping[str, AnyArray]
+State = Mapping[str, Tensor]
 Box = tuple[float, float, float, float]
 
 
@@ -56,11 +57,8 @@ class OnnxEncoder:
         self.sessions = {
             variant: Session(manifest, variant, device, options) for variant in self.variants
         }
-        self._constants = {
-            tensor.name: np.full(sizes_of(tensor.shape), tensor.value, tensor.dtype)
-            for tensor in manifest.inputs
-            if tensor.kind == "constant"
-        }
+        self._fixed = self._residents()
+        self._hold = self._held_names()
 
     @property
     def models(self) -> dict[str, str]:
@@ -70,10 +68,10 @@ class OnnxEncoder:
     def warm_up(self, variant: str) -> None:
         """Run once on an empty sample."""
         cut = plausible_cut(self._sensed, prepared=bool(self._before))
-        self.run(variant, {self.name: cut}, None, NeverStopped())
+        self.run(variant, {self.name: cut}, None, NeverStopped()).release()
 
     def run(
-        self, variant: str, args: Mapping[str, StageArg], state: Arrays | None, stopper: Stopper
+        self, variant: str, args: Mapping[str, StageArg], state: State | None, stopper: Stopper
     ) -> StageOutput:
         """Encode the one argument."""
         (cut,) = args.values()
@@ -87,40 +85,64 @@ class OnnxEncoder:
         self,
         variant: str,
         sample: SampleArray,
-        state: Arrays | None,
+        state: State | None,
         stopper: Stopper,
         box: Box | None = None,
     ) -> StageOutput:
         """Encode a sample, or the part of it in `box` where the manifest has a step `around`."""
         views = preprocess.apply(self._before, View(sample.array, size=sample.size, box=box))
-        pieces, carried = [], dict(state or self._initial_state())
+        hold = self._hold if len(views) == 1 else ()
+        pieces, computed, carried = [], Computed({}, {}), dict(state or self._initial_state())
         for view in views:
             feeds = self._feeds(view, carried)
-            arrays = self.sessions[variant].run(feeds, stopper)
-            carried = self._next_state(feeds, arrays)
-            pieces.append(Piece(arrays, view))
+            computed = self.sessions[variant].compute(feeds, stopper, hold)
+            carried = self._next_state(feeds, computed)
+            pieces.append(Piece(computed.arrays, view))
         arrays = postprocess.apply(self._after, pieces)
-        results = {item.name: item.taken_from(arrays) for item in self.manifest.results}
-        return StageOutput(results, sample.facts, carried or None)
+        here = [item for item in self.manifest.results if item.tensor not in computed.held]
+        there = [item for item in self.manifest.results if item.tensor in computed.held]
+        return StageOutput(
+            {item.name: item.taken_from(arrays) for item in here},
+            sample.facts,
+            carried or None,
+            {item.name: computed.held[item.tensor] for item in there},
+        )
 
     def close(self) -> None:
         """Give back the sessions."""
         for session in self.sessions.values():
             session.close()
 
-    def _feeds(self, view: View, state: Arrays) -> dict[str, AnyArray]:
+    def _residents(self) -> dict[str, Tensor]:
+        """Return the constants, and the states that a sequence begins with, where they are fed."""
+        any_session = self.sessions[self.variants[0]]
+        return {
+            tensor.name: any_session.resident(
+                np.full(sizes_of(tensor.shape), tensor.value, tensor.dtype)
+            )
+            for tensor in self.manifest.inputs
+            if tensor.kind in ("constant", "state")
+        }
+
+    def _held_names(self) -> tuple[str, ...]:
+        """Return the tensors that need not leave the device: embeddings and carried state."""
+        results = () if self._after else self.manifest.results
+        states = [tensor.next for tensor in self.manifest.inputs if tensor.kind == "state"]
+        return (*(item.tensor for item in results if item.role == "embedding"), *states)
+
+    def _feeds(self, view: View, state: State) -> dict[str, Tensor]:
         tensor, array = self._sensed, view.array
         if tensor.context:
-            array = np.concatenate([state[_context(tensor)], array])
+            array = np.concatenate([np.asarray(state[_context(tensor)]), array])
         if array.ndim == len(tensor.shape) - 1:
             array = array[None]
         _check(array, tensor, self.manifest)
         carried = {name: value for name, value in state.items() if name != _context(tensor)}
-        return {tensor.name: array, **carried, **self._constants}
+        return {**self._fixed, tensor.name: array, **carried}
 
-    def _initial_state(self) -> dict[str, AnyArray]:
-        state: dict[str, AnyArray] = {
-            tensor.name: np.zeros(sizes_of(tensor.shape), tensor.dtype)
+    def _initial_state(self) -> dict[str, Tensor]:
+        state = {
+            tensor.name: self._fixed[tensor.name]
             for tensor in self.manifest.inputs
             if tensor.kind == "state"
         }
@@ -128,14 +150,14 @@ class OnnxEncoder:
             state[_context(self._sensed)] = np.zeros(self._sensed.context, self._sensed.dtype)
         return state
 
-    def _next_state(self, feeds: Arrays, arrays: Arrays) -> dict[str, AnyArray]:
+    def _next_state(self, feeds: State, computed: Computed) -> dict[str, Tensor]:
         state = {
-            tensor.name: arrays[tensor.next]
+            tensor.name: computed.tensor(tensor.next)
             for tensor in self.manifest.inputs
             if tensor.kind == "state"
         }
         if self._sensed.context:
-            newest = feeds[self._sensed.name].reshape(-1)[-self._sensed.context :]
+            newest = np.asarray(feeds[self._sensed.name]).reshape(-1)[-self._sensed.context :]
             state[_context(self._sensed)] = newest.copy()
         return state
 

@@ -2,7 +2,7 @@
 
 The model has one input per modality and `present`, which says which of them are there. What is
 absent is zeros, from a buffer made once and never written again; what is there is handed over as
-the encoder gave it, without a copy.
+the encoder gave it: without a copy, or, on a device with memory of its own, by a copy inside it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tectum.fusion.contribution import contributions
 from tectum.inference.device import CPU, Device
 from tectum.inference.manifest import InputTensor, Manifest, sizes_of
 from tectum.inference.session import NeverStopped, Session, SessionOptions
-from tectum.inference.stage import OutputSpec, StageArg, StageOutput, Stopper
+from tectum.inference.stage import OutputSpec, StageArg, StageOutput, Stopper, Tensor
 from tectum.message import AnyArray, Value
 
 __all__ = ["OnnxHead"]
 
-Embeddings = Mapping[str, AnyArray]
+Embeddings = Mapping[str, Tensor]
 """Modality -> embedding with its batch axis; absent modalities are left out."""
 
 
@@ -59,12 +59,13 @@ class OnnxHead:
         self.variants = tuple(variant.name for variant in manifest.variants)
         self._feeds_of = _match(manifest, inputs)
         self._embeddings = [item for item in manifest.inputs if item.kind == "embedding"]
-        self._absent = {item.name: _zeros(item) for item in self._embeddings}
         self._mask = next((item for item in manifest.inputs if item.kind == "mask"), None)
         self._contribution = contribution
         self.sessions = {
             variant: Session(manifest, variant, device, options) for variant in self.variants
         }
+        self._absent = {item.name: self._resident(_zeros(item)) for item in self._embeddings}
+        self._masks: dict[tuple[bool, ...], Tensor] = {}
 
     @property
     def models(self) -> dict[str, str]:
@@ -72,23 +73,24 @@ class OnnxHead:
         return {self.manifest.model: self.sessions[self.variants[0]].sha256}
 
     def warm_up(self, variant: str) -> None:
-        """Run once with every modality present."""
+        """Run once with every modality there, and once with none."""
         self._fuse(variant, self._absent, NeverStopped())
+        self._fuse(variant, {}, NeverStopped())
 
     def run(
         self,
         variant: str,
         args: Mapping[str, StageArg],
-        state: Mapping[str, AnyArray] | None,
+        state: Mapping[str, Tensor] | None,
         stopper: Stopper,
     ) -> StageOutput:
         """Fuse what is there."""
         del state
-        present: dict[str, AnyArray] = {}
+        present: dict[str, Tensor] = {}
         for name, arg in args.items():
             if isinstance(arg, StageOutput):
                 modality, output = self._feeds_of[name]
-                present[modality] = arg.arrays[output]
+                present[modality] = arg.tensor(output)
         arrays = self._fuse(variant, present, stopper)
         facts: dict[str, Value] = {"present": list(present)}
         if self._contribution:
@@ -105,16 +107,22 @@ class OnnxHead:
     def _fuse(self, variant: str, present: Embeddings, stopper: Stopper) -> dict[str, AnyArray]:
         feeds = {**self._absent, **present}
         if self._mask is not None:
-            there = [[modality in present for modality in self.manifest.modalities]]
-            feeds[self._mask.name] = np.array(there, self._mask.dtype)
+            feeds[self._mask.name] = self._mask_of(self._mask, present)
         arrays = self.sessions[variant].run(feeds, stopper)
         return {result.name: result.taken_from(arrays) for result in self.manifest.results}
 
+    def _mask_of(self, mask: InputTensor, present: Embeddings) -> Tensor:
+        there = tuple([modality in present for modality in self.manifest.modalities])
+        if there not in self._masks:
+            self._masks[there] = self._resident(np.array([there], mask.dtype))
+        return self._masks[there]
+
+    def _resident(self, array: AnyArray) -> Tensor:
+        return self.sessions[self.variants[0]].resident(array)
+
 
 def _zeros(tensor: InputTensor) -> AnyArray:
-    zeros: AnyArray = np.zeros(sizes_of(tensor.shape), tensor.dtype)
-    zeros.flags.writeable = False
-    return zeros
+    return np.zeros(sizes_of(tensor.shape), tensor.dtype)
 
 
 def _match(

@@ -16,7 +16,7 @@ from tectum.errors import ConfigError
 from tectum.fusion.objects import OBJECT_COLUMNS, ObjectRules, distinct, lead_object, locate
 from tectum.fusion.projection import camera_from_points
 from tectum.inference.keys import Keys
-from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper
+from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper, Tensor
 from tectum.message import AnyArray, Value
 
 __all__ = ["ObjectsHead"]
@@ -76,7 +76,7 @@ class ObjectsHead:
         self,
         variant: str,
         args: Mapping[str, StageArg],
-        state: Mapping[str, AnyArray] | None,
+        state: Mapping[str, Tensor] | None,
         stopper: Stopper,
     ) -> StageOutput:
         """Locate what was detected."""

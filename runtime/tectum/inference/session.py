@@ -11,40 +11,26 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tectum.errors import ClosedError, DeviceError, ModelError
+import numpy as np
+
+from tectum.errors import ClosedError, ModelError
+from tectum.inference.buffers import Buffers, resident
 from tectum.inference.device import CPU, Device
 from tectum.inference.files import check_hash, find_file
-from tectum.inference.manifest import InputTensor, Manifest, OutputTensor
-from tectum.inference.stage import Cancelled, Stopper
+from tectum.inference.manifest import Manifest
+from tectum.inference.opening import SessionOptions, open_session
+from tectum.inference.stage import Cancelled, Held, Stopper, Tensor
+from tectum.inference.tensors import check_tensors
 from tectum.message import AnyArray
 
-__all__ = ["NeverStopped", "Session", "SessionOptions"]
+__all__ = ["Computed", "NeverStopped", "Session", "SessionOptions"]
 
 _LOCKS: dict[str, threading.Lock] = {}
 """One for each device whose sessions may not run at the same time."""
-
-_DTYPES = {
-    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64",
-    "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(uint16)": "uint16",
-    "tensor(int16)": "int16", "tensor(int32)": "int32", "tensor(int64)": "int64",
-    "tensor(bool)": "bool",
-}  # fmt: skip
-
-_ERRORS_ONLY = 3
-"""ONNX Runtime's severity: its warnings repeat per session what `placement` tells once."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How a session runs."""
-
-    threads: int = 1
-    """ONNX Runtime's own default, one per core, is 3 to 4 times slower with several sessions."""
-    spinning: bool = False
 
 
 class NeverStopped:
@@ -54,6 +40,18 @@ class NeverStopped:
 
     def on_stop(self, action: object) -> None:
         """Forget `action`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The outputs of a run by name: here, or held on the device."""
+
+    arrays: dict[str, AnyArray]
+    held: dict[str, Held]
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the output called `name`, wherever it is."""
+        return self.held[name] if name in self.held else self.arrays[name]
 
 
 class Session:
@@ -76,10 +74,14 @@ class Session:
         path = find_file(manifest, entry)
         self.manifest, self.variant, self.device = manifest, variant, device
         self.sha256 = check_hash(manifest, entry, path)
-        self._session = _load(str(path), device, options or SessionOptions())
-        _check_tensors(manifest, self._session, str(path))
-        _check_device(device, self._session, manifest.model)
+        self._session = open_session(str(path), manifest.model, device, options or SessionOptions())
+        check_tensors(manifest, self._session, str(path))
         self.outputs = tuple(output.name for output in manifest.outputs)
+        self._buffers: Buffers | None = None
+        if device.is_gpu:
+            self._buffers = Buffers(
+                self._session, device, self._turn, manifest.inputs, manifest.outputs
+            )
 
     def placement(self) -> dict[str, int]:
         """Return how many nodes of the graph each provider runs, the most first."""
@@ -89,8 +91,25 @@ class Session:
             nodes[part.ep_name] += len(part.get_nodes())
         return dict(nodes.most_common())
 
-    def run(self, feeds: Mapping[str, AnyArray], stopper: Stopper) -> dict[str, AnyArray]:
-        """Return the outputs by name for `feeds` by name.
+    def resident(self, array: AnyArray) -> Tensor:
+        """Return `array` where feeding it costs no copy from the host."""
+        if self.device.is_gpu:
+            return resident(array, self.device, self._turn)
+        kept = np.array(array)
+        kept.flags.writeable = False
+        return kept
+
+    def run(self, feeds: Mapping[str, Tensor], stopper: Stopper) -> dict[str, AnyArray]:
+        """Return the outputs by name for `feeds` by name, as `compute` does with nothing held."""
+        return self.compute(feeds, stopper).arrays
+
+    def compute(
+        self, feeds: Mapping[str, Tensor], stopper: Stopper, hold: Collection[str] = ()
+    ) -> Computed:
+        """Return the outputs for `feeds` by name.
+
+        Those named in `hold` stay on the device until they are released, where it has memory of
+        its own; elsewhere they are arrays like the others, and nothing is copied.
 
         Raises:
             Cancelled: the run was stopped.
@@ -105,96 +124,34 @@ class Session:
         options = onnxruntime.RunOptions()  # its flag is sticky: a fresh one for each run
         options.log_severity_level = 4  # a stopped run is no error: the exception says it
         stopper.on_stop(lambda: setattr(options, "terminate", True))
-        if stopper.stopped:
-            raise Cancelled
         try:
             with self._turn():
-                arrays = self._session.run(list(self.outputs), dict(feeds), options)
+                if stopper.stopped:
+                    raise Cancelled
+                return self._compute(feeds, options, hold)
         except Exception as error:
             # `run` raises its own Fail, a bound run a RuntimeError: the words are the same.
             if stopper.stopped or "terminate flag" in str(error):
                 raise Cancelled from error
             msg = f"{self.manifest.model} ({self.variant}) failed: {_first_line(error)}"
             raise ModelError(msg) from error
-        return dict(zip(self.outputs, arrays, strict=True))
 
     def close(self) -> None:
         """Give back the session's memory."""
-        self._session = None
+        self._session = self._buffers = None
+
+    def _compute(
+        self, feeds: Mapping[str, Tensor], options: Any, hold: Collection[str]
+    ) -> Computed:
+        if self._buffers is not None:
+            return Computed(*self._buffers.run(feeds, options, hold))
+        arrays = self._session.run(self.outputs, feeds, options)
+        return Computed(dict(zip(self.outputs, arrays, strict=True)), {})
 
     def _turn(self) -> contextlib.AbstractContextManager[object]:
-        if self.device.concurrent:
+        if self.device.concurrent and not self.device.captures:
             return contextlib.nullcontext()
         return _LOCKS.setdefault(self.device.name, threading.Lock())
-
-
-def _load(path: str, device: Device, options: SessionOptions) -> Any:
-    import onnxruntime  # noqa: PLC0415 - heavy
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.threads
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = _ERRORS_ONLY
-    spinning = "1" if options.spinning else "0"
-    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
-    settings.add_session_config_entry("session.inter_op.allow_spinning", spinning)
-    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if device.is_gpu and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()  # finds CUDA and cuDNN that pip installed
-    try:
-        return onnxruntime.InferenceSession(path, settings, providers=list(device.providers))
-    except Exception as error:
-        msg = f"{path} cannot be loaded: {_first_line(error)}"
-        raise ModelError(msg) from error
-
-
-def _check_device(device: Device, session: Any, model: str) -> None:
-    wanted, given = device.providers[0], session.get_providers()
-    if wanted not in given:
-        msg = (
-            f"{model} should run on {device.name}, but ONNX Runtime gave it only "
-            f"{', '.join(given)}: its libraries do not load; run `tectum doctor`"
-        )
-        raise DeviceError(msg)
-
-
-def _check_tensors(manifest: Manifest, session: Any, path: str) -> None:
-    """Refuse a file whose inputs or outputs are not those of the manifest."""
-    for what, entries, found in (
-        ("input", manifest.inputs, session.get_inputs()),
-        ("output", manifest.outputs, session.get_outputs()),
-    ):
-        by_name = {tensor.name: tensor for tensor in found}
-        names = {entry.name for entry in entries}
-        if what == "input" and set(by_name) - names:
-            unlisted = ", ".join(sorted(set(by_name) - names))
-            msg = f"{path} wants an input that {manifest.place} does not list: {unlisted}"
-            raise ModelError(msg)
-        for entry in entries:
-            _check_tensor(what, entry, by_name, f"{path}, but {manifest.place}")
-
-
-def _check_tensor(
-    what: str, entry: InputTensor | OutputTensor, found: Mapping[str, Any], where: str
-) -> None:
-    if entry.name not in found:
-        msg = f"there is no {what} {entry.name!r} (only {', '.join(found)}) in {where} lists it"
-        raise ModelError(msg)
-    tensor = found[entry.name]
-    dtype, shape = _DTYPES.get(tensor.type, tensor.type), tensor.shape
-    if dtype != entry.dtype or not _agree(shape, entry.shape):
-        msg = (
-            f"{what} {entry.name!r} is {dtype} {list(shape)} in {where} says "
-            f"{entry.dtype} {list(entry.shape)}"
-        )
-        raise ModelError(msg)
-
-
-def _agree(found: list[int | str | None], stated: tuple[int | str, ...]) -> bool:
-    """Return whether two shapes may be one: a free size of the file takes what is stated."""
-    if len(found) != len(stated):
-        return False
-    return all(not isinstance(a, int) or a == b for a, b in zip(found, stated, strict=True))
 
 
 def _first_line(error: Exception) -> str:

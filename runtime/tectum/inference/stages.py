@@ -8,12 +8,12 @@ class). Building loads and checks the files, the manifests and the wiring.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tectum.errors import ConfigError, nearest_name
 from tectum.inference.chain import Chain
-from tectum.inference.device import choose_device
+from tectum.inference.device import PREFERRED, Device, choose_device
 from tectum.inference.encoder import OnnxEncoder
 from tectum.inference.head import OnnxHead
 from tectum.inference.keys import Keys
@@ -44,7 +44,7 @@ def build_stage(
         inputs: names of its inputs in graph order. For a head, a mapping to the `outputs` of each
             input's encoder; empty where the input has none.
         rig: the graph's rig document, for stages that need geometry.
-        device: `require`, `threads`, `spinning`, as in the graph.
+        device: `prefer`, `require`, `options`, `threads`, `spinning`, as in the graph.
 
     Raises:
         ConfigError: the spec, a manifest or the wiring is wrong.
@@ -69,7 +69,7 @@ class _Parts:
     ) -> None:
         self.name, self.inputs, self.rig = name, inputs, rig
         keys = Keys(device, "the graph", "device")
-        self._require = keys.get("require", str, "")
+        self._device = _device_of(keys)
         self._options = SessionOptions(
             keys.get("threads", int, 1), keys.get("spinning", bool, False)
         )
@@ -77,12 +77,12 @@ class _Parts:
 
     def encoder(self, manifest: Manifest) -> OnnxEncoder:
         """Return the encoder that `manifest` describes."""
-        device = choose_device(self._require)
+        device = self._device()
         return OnnxEncoder(manifest, name=self.name, device=device, options=self._options)
 
     def head(self, manifest: Manifest, *, contribution: bool) -> OnnxHead:
         """Return the head that `manifest` describes."""
-        device = choose_device(self._require)
+        device = self._device()
         return OnnxHead(
             manifest,
             name=self.name,
@@ -91,6 +91,14 @@ class _Parts:
             options=self._options,
             contribution=contribution,
         )
+
+
+def _device_of(keys: Keys) -> Callable[[], Device]:
+    """Return how the device is chosen: late, since stages without models need none."""
+    require = keys.get("require", str, "")
+    prefer = keys.texts("prefer") or PREFERRED
+    options = {name: dict(given) for name, given in keys.below("options").rest().items()}
+    return lambda: choose_device(require, prefer=prefer, options=options)
 
 
 def _model(settings: Any, parts: _Parts) -> Stage:

@@ -78,15 +78,15 @@ HEAD: dict[str, Any] = {
 }
 
 
-def write_model(folder: Path, graph: str, manifest: Mapping[str, Any], **changes: Any) -> Path:
-    """Write `graph` (ONNX's text form) and its manifest into `folder`, and return it.
+def write_model(folder: Path, graph: Any, manifest: Mapping[str, Any], **changes: Any) -> Path:
+    """Write `graph` (ONNX's text form, or a model made with it) and its manifest into `folder`.
 
     `changes` replace keys of the manifest; a `variants` that is not given is the file written.
     """
     import onnx  # noqa: PLC0415 - of the dev extra
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = onnx.parser.parse_model(graph)
+    model = onnx.parser.parse_model(graph) if isinstance(graph, str) else graph
     onnx.checker.check_model(model)
     data = model.SerializeToString()
     (folder / "model.onnx").write_bytes(data)

@@ -1,0 +1,81 @@
+"""Opening: a model's file becomes a session of ONNX Runtime on a device.
+
+What ONNX Runtime would do silently, fall back to the CPU, is refused here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tectum.errors import DeviceError, ModelError
+from tectum.inference.device import Device
+from tectum.inference.plugins import adapters
+
+__all__ = ["SessionOptions", "open_session"]
+
+_ERRORS_ONLY = 3
+"""ONNX Runtime's severity: its warnings repeat per session what `placement` tells once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a session runs."""
+
+    threads: int = 1
+    """ONNX Runtime's own default, one per core, is 3 to 4 times slower with several sessions."""
+    spinning: bool = False
+
+
+def open_session(path: str, model: str, device: Device, options: SessionOptions) -> Any:
+    """Return ONNX Runtime's session of the file at `path`.
+
+    Raises:
+        ModelError: the file cannot be loaded, or the provider refuses an option.
+        DeviceError: the model did not get on the device.
+    """
+    import onnxruntime  # noqa: PLC0415 - heavy
+
+    settings = _settings(options)
+    providers: list[Any] = []
+    if device.package:
+        given = dict(device.options.get(device.providers[0], {}))
+        settings.add_provider_for_devices(list(adapters(device.package)[:1]), given)
+    else:
+        providers = [(name, dict(device.options.get(name, {}))) for name in device.providers]
+    if device.is_gpu and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # finds CUDA and cuDNN that pip installed
+    try:
+        session = onnxruntime.InferenceSession(path, settings, providers=providers or None)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        where = f" on {device.name}" if device.is_gpu else ""
+        msg = f"{path} cannot be loaded{where}: {first}"
+        raise ModelError(msg) from error
+    _check_device(device, session, model)
+    session.disable_fallback()  # a run that fails on its device is not repeated on the CPU
+    return session
+
+
+def _settings(options: SessionOptions) -> Any:
+    import onnxruntime  # noqa: PLC0415 - heavy
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = _ERRORS_ONLY
+    spinning = "1" if options.spinning else "0"
+    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    settings.add_session_config_entry("session.inter_op.allow_spinning", spinning)
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return settings
+
+
+def _check_device(device: Device, session: Any, model: str) -> None:
+    wanted, given = device.providers[0], session.get_providers()
+    if wanted not in given:
+        msg = (
+            f"{model} should run on {device.name}, but ONNX Runtime gave it only "
+            f"{', '.join(given)}: its libraries do not load; run `tectum doctor`"
+        )
+        raise DeviceError(msg)
