@@ -185,8 +185,11 @@ class Stream:
         return self._cadence
 
     def period_ns(self) -> int:
-        """Return the period that the graph states, else the learned one; 0 where unknown."""
-        return self.plan.period_ns or self.cadence().period_ns
+        """Return the learned period, until then the one that the graph states; 0 where unknown.
+
+        A camera that drops to half its rate in the dark is slow, not silent.
+        """
+        return self.cadence().period_ns or self.plan.period_ns
 
     def silent_at_ns(self, started_ns: int) -> int:
         """Return when this input counts as silent unless it is heard before."""

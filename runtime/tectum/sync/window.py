@@ -1,8 +1,9 @@
 """`window`: everything captured in a span around the trigger; audio is cut to the sample.
 
-The window is [t + lead - duration, t + lead). Audio is placed by the sample index of its newest
-chunk, so a cut always has the same length; what no chunk covers is a marked gap. It is final when
-the stream has been heard up to the window's end.
+The window is [t + lead - duration, t + lead). Audio is placed by the sample index and the stamp of
+its newest chunk, so a cut always has the same length, chunks that follow each other leave no gap
+whatever their stamps say, and what no chunk covers is a gap of so many samples. It is final when
+the stream has been heard up to the window's end, or when no more of it comes in time.
 """
 
 from __future__ import annotations
@@ -29,17 +30,13 @@ class Window:
     def best(self, stream: Stream, t_ns: int) -> Pick | Refusal:
         """Return the samples that overlap the window, or by how much they cover too little."""
         end_ns = t_ns + self.lead_ns
-        begin_ns = end_ns - self.duration_ns
-        indices = _overlapping(stream, begin_ns, end_ns)
+        indices = _overlapping(stream, end_ns - self.duration_ns, end_ns)
         if not indices:
             return Refusal("absent")
-        indices = _one_life(stream, indices)
-        lacking_ns = self.duration_ns - _covered(stream, indices, begin_ns, end_ns)
-        allowed_ns = self.duration_ns * (1000 - self.coverage_permille) // 1000
-        newest = stream.samples[indices[-1]]
-        if lacking_ns > max(allowed_ns, _rounding_ns(newest.rate_hz)):
-            return Refusal("gaps", newest.ref.seq, -lacking_ns, allowed_ns)
-        return self._pick(stream, indices, begin_ns, lacking_ns)
+        if stream.samples[indices[-1]].rate_hz:
+            return self._audio(stream, indices, end_ns - self.duration_ns)
+        lacking_ns = self.duration_ns - _covered(stream, indices, end_ns - self.duration_ns, end_ns)
+        return self._judge(stream, indices, lacking_ns)
 
     def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
         """Return whether the stream was heard to the window's end, or nothing more of it comes."""
@@ -53,19 +50,30 @@ class Window:
         """Return how far the window's begin lies before the trigger."""
         return self.duration_ns - self.lead_ns
 
-    def _pick(self, stream: Stream, indices: list[int], begin_ns: int, lacking_ns: int) -> Pick:
+    def _audio(self, stream: Stream, indices: list[int], begin_ns: int) -> Pick | Refusal:
+        """Cut the source's timeline, and count what is missing in samples."""
         last = indices[-1]
         newest = stream.samples[last]
-        begin = length = -1
-        if newest.rate_hz:
-            since_ns = begin_ns - (stream.ends[last] - newest.span_ns)
-            begin = newest.first + _samples(since_ns, newest.rate_hz)
-            length = _samples(self.duration_ns, newest.rate_hz)
-        refs = tuple([stream.samples[i].ref for i in indices])
+        since_ns = begin_ns - (stream.ends[last] - newest.span_ns)
+        begin = newest.first + _samples(since_ns, newest.rate_hz)
+        length = _samples(self.duration_ns, newest.rate_hz)
+        held, heard = _heard(stream, indices, begin, begin + length)
+        lacking_ns = (length - heard) * _NS_PER_S // newest.rate_hz
+        return self._judge(stream, held, lacking_ns, begin, length)
+
+    def _judge(
+        self, stream: Stream, indices: list[int], lacking_ns: int, begin: int = -1, length: int = -1
+    ) -> Pick | Refusal:
+        """Accept what covers enough."""
+        allowed_ns = self.duration_ns * (1000 - self.coverage_permille) // 1000
+        last = indices[-1]
+        newest = stream.samples[last]
+        if lacking_ns > allowed_ns:
+            return Refusal("gaps", newest.ref.seq, -lacking_ns, allowed_ns)
         return Pick(
             stream.ats[last],
-            -lacking_ns if lacking_ns > _rounding_ns(newest.rate_hz) else 0,
-            refs,
+            -lacking_ns,
+            tuple([stream.samples[index].ref for index in indices]),
             stream.arrivals[last],
             newest.stamp_ns,
             newest.error_ns,
@@ -86,13 +94,22 @@ def _overlapping(stream: Stream, begin_ns: int, end_ns: int) -> list[int]:
     return found
 
 
-def _one_life(stream: Stream, indices: list[int]) -> list[int]:
-    """Keep the newest life of an audio source: it counts from zero again when it restarts."""
-    newest = stream.samples[indices[-1]]
-    life = newest.ref.incarnation
-    if not newest.rate_hz or stream.samples[indices[0]].ref.incarnation == life:
-        return indices
-    return [index for index in indices if stream.samples[index].ref.incarnation == life]
+def _heard(stream: Stream, indices: list[int], begin: int, end: int) -> tuple[list[int], int]:
+    """Return which chunks hold samples of [begin, end), and how many.
+
+    Looks one chunk further back than the stamps say. A source that restarts counts from zero
+    again: only its newest life counts.
+    """
+    life, heard, reached = stream.samples[indices[-1]].ref.incarnation, 0, begin
+    found = []
+    for index in range(max(stream.first_held, indices[0] - 1), indices[-1] + 1):
+        chunk = stream.samples[index]
+        start, stop = max(reached, chunk.first), min(end, chunk.first + chunk.count)
+        if stop > start and chunk.ref.incarnation == life:
+            found.append(index)
+            heard += stop - start
+            reached = stop
+    return found or indices[-1:], heard
 
 
 def _covered(stream: Stream, indices: list[int], begin_ns: int, end_ns: int) -> int:
@@ -110,8 +127,3 @@ def _covered(stream: Stream, indices: list[int], begin_ns: int, end_ns: int) -> 
 def _samples(duration_ns: int, rate_hz: int) -> int:
     """Return a duration in samples, rounded to the nearest (half up)."""
     return (2 * duration_ns * rate_hz + _NS_PER_S) // (2 * _NS_PER_S)
-
-
-def _rounding_ns(rate_hz: int) -> int:
-    """Return what stamps in whole ns may seem to lack of a gapless stretch: two samples."""
-    return 2 * _NS_PER_S // rate_hz if rate_hz else 0
