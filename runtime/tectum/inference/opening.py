@@ -43,7 +43,7 @@ def open_session(path: str, model: str, device: Device, options: SessionOptions)
         settings.add_provider_for_devices(list(adapters(device.package)[:1]), given)
     else:
         providers = [(name, dict(device.options.get(name, {}))) for name in device.providers]
-    if device.is_gpu and hasattr(onnxruntime, "preload_dlls"):
+    if device.plugin and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # finds CUDA and cuDNN that pip installed
     try:
         session = onnxruntime.InferenceSession(path, settings, providers=providers or None)

@@ -1,8 +1,8 @@
 """From what a compiled graph says of a stage to the stage itself.
 
 A spec is plain data with one key: `model` (an encoder or a head, as its manifest says), `chain`
-(a detector and models that look at what it found), `late`, `objects`, or `python` (a user's own
-class). Building loads and checks the files, the manifests and the wiring.
+(a detector and models that look at what it found), `early`, `late`, `objects`, or `python` (a
+user's own class). Building loads and checks the files, the manifests and the wiring.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from tectum.errors import ConfigError, nearest_name
 from tectum.inference.chain import Chain
 from tectum.inference.device import PREFERRED, Device, choose_device
+from tectum.inference.early_head import EarlyHead
 from tectum.inference.encoder import OnnxEncoder
 from tectum.inference.head import OnnxHead
 from tectum.inference.keys import Keys
@@ -97,8 +98,16 @@ def _device_of(keys: Keys) -> Callable[[], Device]:
     """Return how the device is chosen: late, since stages without models need none."""
     require = keys.get("require", str, "")
     prefer = keys.texts("prefer") or PREFERRED
-    options = {name: dict(given) for name, given in keys.below("options").rest().items()}
+    options = {
+        name: {key: _option(value) for key, value in given.items()}
+        for name, given in keys.below("options").rest().items()
+    }
     return lambda: choose_device(require, prefer=prefer, options=options)
+
+
+def _option(value: object) -> str:
+    """Return an option as ONNX Runtime takes it: 1 and 0 for true and false."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _model(settings: Any, parts: _Parts) -> Stage:
@@ -118,6 +127,13 @@ def _chain(settings: Any, parts: _Parts) -> Stage:
         row.finish()
     encoders = [parts.encoder(read_manifest(folder)) for folder in folders]
     return Chain(encoders, name=parts.name)
+
+
+def _early(settings: Any, parts: _Parts) -> Stage:
+    spec = dict(settings)
+    folder = spec.pop("model", "")
+    model = parts.encoder(read_manifest(folder)) if folder else None
+    return EarlyHead(spec, name=parts.name, inputs=parts.inputs, rig=parts.rig, model=model)
 
 
 def _late(settings: Any, parts: _Parts) -> Stage:
@@ -147,5 +163,12 @@ def _find_class(path: str) -> Any:
         raise ConfigError(msg) from error
 
 
-SPECS = {"model": _model, "chain": _chain, "late": _late, "objects": _objects, "python": _python}
+SPECS = {
+    "model": _model,
+    "chain": _chain,
+    "early": _early,
+    "late": _late,
+    "objects": _objects,
+    "python": _python,
+}
 """Kind of stage -> its builder."""

@@ -22,7 +22,7 @@ def write_encoder(folder: Path, modality: str, *, side: int = 32, seed: int = 0)
     manifest = {**_about(modality), "modality": modality, "inputs": [image], "outputs": [code]}
     draw = np.random.default_rng(seed)
     weights = {
-        "scale": np.float32([1 / 255]),
+        "scale": np.full(1, 1 / 255),
         "w1": draw.normal(0, 0.3, (8, 3, 3, 3)),
         "w2": draw.normal(0, 0.2, (WIDTH, 8, 3, 3)),
         "w3": draw.normal(0, 0.3, (WIDTH, WIDTH)),
@@ -83,7 +83,9 @@ def _floats(name: str, width: int) -> Any:
 
 
 def _model(nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: dict[str, Any]) -> Any:
-    initial = [numpy_helper.from_array(np.float32(v), name) for name, v in weights.items()]
+    initial = [
+        numpy_helper.from_array(np.asarray(v, np.float32), name) for name, v in weights.items()
+    ]
     graph = helper.make_graph(nodes, "net", inputs, outputs, initial)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 10

@@ -47,7 +47,7 @@ def test_an_unknown_device_is_named_with_the_known_ones() -> None:
     known = r"tensorrt, cuda, webgpu, cpu \(or require: gpu\)"
     with pytest.raises(ConfigError, match=f"'rocm' is not a device: write {known}"):
         choose_device("rocm")
-    with pytest.raises(ConfigError, match="'webgp' is not a device.*did you mean 'webgpu'"):
+    with pytest.raises(ConfigError, match=r"'webgp' is not a device.*did you mean 'webgpu'"):
         choose_device(prefer=["webgp"])
     with pytest.raises(ConfigError, match="'gpu' is not a device"):
         choose_device(options={"gpu": {}}, missing=_lacking())
