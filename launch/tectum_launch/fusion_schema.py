@@ -286,11 +286,19 @@ def _accept(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
+DeviceName = Literal["tensorrt", "cuda", "webgpu", "cpu"]
+
+
 class DeviceConfig(NodeConfig):
     """Where models run, and with how many threads each."""
 
-    require: Literal["", "gpu", "tensorrt", "cuda", "cpu"] = ""
-    """Refuse to run elsewhere; default: the best that can be used."""
+    prefer: tuple[DeviceName, ...] = ("tensorrt", "cuda", "cpu")
+    """The first that can be used is; where none can, the CPU."""
+    require: Literal["", "gpu", DeviceName] = ""
+    """Refuse to run elsewhere: on `gpu`, one of the preferred devices that is not the CPU, or on
+    the device named."""
+    options: dict[DeviceName, dict[str, str | int | float | bool]] = Field(default_factory=dict)
+    """Device -> options passed on to its provider of ONNX Runtime, as they are."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Threads of one model; more than one costs the other models their time."""
     spinning: bool = False
