@@ -26,10 +26,8 @@ def board_view(board: Board, now_ns: int, elapsed_ns: int) -> RenderableType:
     """Return the live picture of `board`."""
     body = Group(
         _inputs(board, now_ns),
-        Text(),
         _outcomes(board),
         _latency(board),
-        Text(),
         _answer(board, now_ns),
     )
     title = f"[bold]{board.node}[/] · {elapsed_ns / NS_PER_S:.0f} s"
