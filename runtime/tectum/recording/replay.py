@@ -10,7 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from tectum.errors import DataError
 from tectum.ledger.digest import decision_digest
@@ -33,7 +35,15 @@ from tectum.recording.durations import RecordedDurations
 from tectum.recording.lives import Life, lives_of
 from tectum.recording.reader import LogReader, Record
 
-__all__ = ["LifeReport", "VerifyReport", "arrivals_of", "simulate_log", "verify_log"]
+__all__ = [
+    "LifeReport",
+    "Scenario",
+    "VerifyReport",
+    "arrivals_of",
+    "scenario_of",
+    "simulate_log",
+    "verify_log",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,15 @@ class VerifyReport:
         return all(life.ok for life in self.lives)
 
 
+class Scenario(NamedTuple):
+    """What a simulation of a log is a function of."""
+
+    plan: Plan
+    events: Iterator[Event]
+    """What comes from outside: arrivals, promises, ends, gaps, measurements."""
+    durations: RecordedDurations
+
+
 def verify_log(path: Path, node: str | None = None) -> VerifyReport:
     """Feed the journals of a log back and compare what is decided with what was.
 
@@ -104,15 +123,34 @@ def simulate_log(
         DataError: the log cannot be read, or has neither a plan nor what the plan's inputs need.
     """
     with LogReader(path) as reader:
-        life = _life(reader, node, plan)
-        recorded = RecordedDurations(durations)
-        if life is not None:
-            recorded.learn(life.plan, life.events())
-        if life is not None and (plan is None or _same_inputs(plan, life.plan)):
-            return simulate(plan or life.plan, _outside(life, plan or life.plan), recorded)
-        assert plan is not None, "without a plan there is a life"
-        measured = _measured(reader, plan, durations or {})
-        return simulate(plan, [*measured, *arrivals_of(reader, plan)], recorded)
+        scenario = scenario_of(reader, plan, node=node, durations=durations)
+        return simulate(scenario.plan, scenario.events, scenario.durations)
+
+
+def scenario_of(
+    reader: LogReader,
+    plan: Plan | None = None,
+    *,
+    node: str | None = None,
+    durations: Mapping[str, int] | None = None,
+) -> Scenario:
+    """Return what a simulation of a log is a function of; arguments as for `simulate_log`.
+
+    The reader must stay open while the events are taken.
+
+    Raises:
+        DataError: as for `simulate_log`.
+    """
+    life = _life(reader, node, plan)
+    recorded = RecordedDurations(durations)
+    if life is not None:
+        recorded.learn(life.plan, life.events())
+        plan = plan or life.plan
+        if _same_inputs(plan, life.plan):
+            return Scenario(plan, _outside(life, plan), recorded)
+    assert plan is not None, "without a plan there is a life"
+    measured = _measured(reader, plan, durations or {})
+    return Scenario(plan, chain(measured, arrivals_of(reader, plan)), recorded)
 
 
 def arrivals_of(reader: LogReader, plan: Plan) -> Iterator[Event]:

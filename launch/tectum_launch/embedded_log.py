@@ -1,0 +1,107 @@
+"""A recording through a graph's fusion node in this process: real answers, in virtual time.
+
+    for result in tectum_launch.embed_log("driving", "drive.mcap"): ...
+
+Decisions are those of `tectum replay --mode simulate`: a function of the log, the graph and the
+recorded durations, whatever the speed of this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tectum.errors import DataError
+from tectum.inference.stage import Stage
+from tectum.message import Message, SampleRef, Value
+from tectum.node.virtual import VirtualShell
+from tectum.pipeline.events import Arrived
+from tectum.pipeline.plan import Plan
+from tectum.recording.reader import LogReader
+from tectum.recording.replay import scenario_of
+from tectum.result_stream import Result
+from tectum_launch.compile import load_graph
+from tectum_launch.desk import Desk
+from tectum_launch.embedding import fusion_node, load_stages
+
+__all__ = ["EmbeddedLog", "embed_log"]
+
+
+def embed_log(
+    graph: str, log: str | Path, settings: Iterable[str] = (), *, node: str = ""
+) -> EmbeddedLog:
+    """Return the results of a recording, to be iterated once; arguments as for `embed`.
+
+    Raises:
+        ConfigError: the graph is wrong, or has no such fusion node.
+        ModelError: a model is missing or not what its manifest says.
+    """
+    compiled = load_graph(graph, settings)
+    return EmbeddedLog(*load_stages(compiled, fusion_node(compiled, node)), Path(log))
+
+
+class EmbeddedLog:
+    """The results of a recording, computed as they are asked for."""
+
+    def __init__(self, plan: Plan, stages: dict[str, Stage], log: Path) -> None:
+        """Read nothing yet."""
+        self.plan, self.stages = plan, stages
+        self._log = log
+        self._desk = Desk(plan, stages[plan.head].outputs)
+
+    def __iter__(self) -> Iterator[Result]:
+        """Yield every result, shed triggers included.
+
+        Raises:
+            DataError: the log cannot be read, or lacks what an input needs.
+        """
+        with LogReader(self._log) as reader:
+            scenario = scenario_of(reader, self.plan)
+            stored = _Stored(reader, self.plan)
+            desk = self._desk
+            desk.shell = shell = VirtualShell(
+                self.plan, self.stages, scenario.durations, desk, desk.failed
+            )
+            for event in scenario.events:
+                shell.advance(event.now_ns)
+                if isinstance(event, Arrived):
+                    shell.push(event.sample.ref.input, stored.message(event.sample.ref))
+                else:
+                    shell.take(event)
+                yield from desk.take()
+            for item in self.plan.inputs:
+                shell.end(item.name)
+            shell.settle()
+            desk.end()
+            yield from desk.take()
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all decisions so far."""
+        return self._desk.digest
+
+    def report(self) -> dict[str, Value]:
+        """Return the core of a report: outcomes, latency, inputs, digest."""
+        return self._desk.report()
+
+
+class _Stored:
+    """Messages of a log by what a journal calls them; each is read once, in order."""
+
+    def __init__(self, reader: LogReader, plan: Plan) -> None:
+        self._inputs: dict[str, list[str]] = {}
+        for item in plan.inputs:
+            self._inputs.setdefault(item.topic, []).append(item.name)
+        self._records = reader.messages(list(self._inputs))
+        self._read: dict[SampleRef, Message] = {}
+
+    def message(self, ref: SampleRef) -> Message:
+        while ref not in self._read:
+            record = next(self._records, None)
+            if record is None:
+                msg = f"the log has no message {ref.seq} for input '{ref.input}', though it came"
+                raise DataError(msg)
+            header = record.message.header
+            for name in self._inputs[header.topic]:
+                self._read[SampleRef(name, header.incarnation, header.seq)] = record.message
+        return self._read.pop(ref)
