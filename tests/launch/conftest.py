@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,14 @@ class Encoder:
     def __init__(self, *, name, inputs, gain=1.0):
         pass
 '''
+
+
+@pytest.fixture(autouse=True)
+def _only_runs_of_this_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide graphs that run on this machine: runs are also sought in the temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
 
 WriteGraph = Callable[[str], Path]
 
