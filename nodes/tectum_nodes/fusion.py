@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.inference.placement import placement_lines
+from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, Stage, StageOutput
 from tectum.inference.stages import build_stage
 from tectum.ledger.codec import row_document
@@ -50,7 +52,7 @@ class FusionConfig(NodeConfig):
     rig: dict[str, Any] | None = None
     """The graph's rig: intrinsics, extrinsics."""
     device: dict[str, Any] = Field(default_factory=dict)
-    """`require`, `threads`, `spinning`."""
+    """`prefer`, `require`, `options`, `threads`, `spinning`."""
 
 
 class FusionNode(Node):
@@ -100,6 +102,8 @@ class FusionNode(Node):
         )
         self._desk.shell = self._shell
         medians = self._shell.measure()
+        for line in placement_lines(self._stages.values(), self.config.device):
+            context.log.info("%s", line)
         context.log.info("stages warmed up: %s", _medians_text(medians))
 
     def run(self, context: Context) -> None:
@@ -261,6 +265,7 @@ class Desk:
 def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
     """Return the stages of a plan: the encoders, then the head, which is told what they give."""
     stages: dict[str, Stage] = {}
+    sessions = Sessions()
     given: dict[str, tuple[OutputSpec, ...]] = {}
     for item in plan.inputs:
         given[item.name] = ()
@@ -271,6 +276,7 @@ def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
                 inputs=[item.name],
                 rig=config.rig,
                 device=config.device,
+                sessions=sessions,
             )
             given[item.name] = stages[item.encoder].outputs
     stages[plan.head] = build_stage(
@@ -279,6 +285,7 @@ def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
         inputs=given,
         rig=config.rig,
         device=config.device,
+        sessions=sessions,
     )
     return stages
 

@@ -12,6 +12,7 @@ from typing import cast
 
 from tectum.errors import ConfigError
 from tectum.inference.encoder import OnnxEncoder
+from tectum.inference.session import Session
 from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper, Tensor
 
 __all__ = ["Chain"]
@@ -42,6 +43,16 @@ class Chain:
             model: digest
             for encoder in (self._first, *self._later)
             for model, digest in encoder.models.items()
+        }
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """Return every member's sessions, by model and variant."""
+        members = (self._first, *self._later)
+        return {
+            f"{member.manifest.model} {variant}": session
+            for member in members
+            for variant, session in member.sessions.items()
         }
 
     def warm_up(self, variant: str) -> None:

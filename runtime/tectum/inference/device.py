@@ -27,6 +27,7 @@ __all__ = [
     "WEBGPU",
     "Device",
     "choose_device",
+    "device_named",
     "why_not",
 ]
 
@@ -139,6 +140,11 @@ def choose_device(
         f"{way_out or 'Name one in `prefer`'}, or leave `require` out to run on the CPU"
     )
     raise DeviceError(msg)
+
+
+def device_named(name: str) -> Device:
+    """Return the device called `name`, as in a graph's `device: {prefer: [...]}`."""
+    return _BY_NAME[name]
 
 
 def _check_names(require: str, names: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ from tectum.inference.device import CPU, Device
 from tectum.inference.manifest import InputTensor, Manifest, Shape, sizes_of
 from tectum.inference.postprocess import Piece
 from tectum.inference.samples import SENSED, SampleArray, plausible_cut, sample_array
-from tectum.inference.session import Computed, NeverStopped, Session, SessionOptions
+from tectum.inference.session import Computed, NeverStopped, SessionOptions
+from tectum.inference.sessions import Sessions
 from tectum.inference.stage import Cut, StageArg, StageOutput, Stopper, Tensor
 from tectum.inference.steps import View, read_steps
 from tectum.message import AnyArray
@@ -40,8 +41,9 @@ class OnnxEncoder:
         name: str,
         device: Device = CPU,
         options: SessionOptions | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
-        """Load every variant.
+        """Load every variant, or share those that `sessions` has loaded.
 
         Raises:
             ConfigError: the manifest's steps are wrong, or it takes no or several samples.
@@ -54,8 +56,9 @@ class OnnxEncoder:
         self._sensed = _sensed(manifest)
         self._before = read_steps(manifest.preprocess, preprocess.STEPS, manifest.place)
         self._after = read_steps(manifest.postprocess, postprocess.STEPS, manifest.place)
+        loaded = sessions or Sessions()
         self.sessions = {
-            variant: Session(manifest, variant, device, options) for variant in self.variants
+            variant: loaded.get(manifest, variant, device, options) for variant in self.variants
         }
         self._fixed = self._residents()
         self._hold = self._held_names()

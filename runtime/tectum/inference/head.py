@@ -15,7 +15,8 @@ from tectum.errors import ConfigError
 from tectum.fusion.contribution import contributions
 from tectum.inference.device import CPU, Device
 from tectum.inference.manifest import InputTensor, Manifest, sizes_of
-from tectum.inference.session import NeverStopped, Session, SessionOptions
+from tectum.inference.session import NeverStopped, SessionOptions
+from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, StageArg, StageOutput, Stopper, Tensor
 from tectum.message import AnyArray, Value
 
@@ -36,6 +37,7 @@ class OnnxHead:
         inputs: Mapping[str, Sequence[OutputSpec]],
         device: Device = CPU,
         options: SessionOptions | None = None,
+        sessions: Sessions | None = None,
         contribution: bool = False,
     ) -> None:
         """Load every variant, and find which input of the graph is which modality.
@@ -46,6 +48,7 @@ class OnnxHead:
             inputs: what the encoder of each input of the graph gives.
             device: where to run.
             options: of the sessions.
+            sessions: where they are loaded, to be shared with other stages.
             contribution: report how much each modality changes the answer; one more run for each.
 
         Raises:
@@ -61,8 +64,9 @@ class OnnxHead:
         self._embeddings = [item for item in manifest.inputs if item.kind == "embedding"]
         self._mask = next((item for item in manifest.inputs if item.kind == "mask"), None)
         self._contribution = contribution
+        loaded = sessions or Sessions()
         self.sessions = {
-            variant: Session(manifest, variant, device, options) for variant in self.variants
+            variant: loaded.get(manifest, variant, device, options) for variant in self.variants
         }
         self._absent = {item.name: self._resident(_zeros(item)) for item in self._embeddings}
         self._masks: dict[tuple[bool, ...], Tensor] = {}

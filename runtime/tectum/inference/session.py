@@ -73,8 +73,9 @@ class Session:
         entry = manifest.variant(variant)
         path = find_file(manifest, entry)
         self.manifest, self.variant, self.device = manifest, variant, device
+        self.options = options or SessionOptions()
         self.sha256 = check_hash(manifest, entry, path)
-        self._session = open_session(str(path), manifest.model, device, options or SessionOptions())
+        self._session = open_session(str(path), manifest.model, device, self.options)
         check_tensors(manifest, self._session, str(path))
         self.outputs = tuple(output.name for output in manifest.outputs)
         self._buffers: Buffers | None = None

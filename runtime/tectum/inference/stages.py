@@ -22,6 +22,7 @@ from tectum.inference.late_head import LateHead
 from tectum.inference.manifest import Manifest, read_manifest
 from tectum.inference.objects_head import ObjectsHead
 from tectum.inference.session import SessionOptions
+from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, Stage
 
 __all__ = ["SPECS", "build_stage"]
@@ -36,6 +37,7 @@ def build_stage(
     inputs: Inputs | Iterable[str],
     rig: Mapping[str, Any] | None = None,
     device: Mapping[str, Any] | None = None,
+    sessions: Sessions | None = None,
 ) -> Stage:
     """Return the stage that `spec` describes, loaded and checked, not yet warmed up.
 
@@ -46,6 +48,7 @@ def build_stage(
             input's encoder; empty where the input has none.
         rig: the graph's rig document, for stages that need geometry.
         device: `prefer`, `require`, `options`, `threads`, `spinning`, as in the graph.
+        sessions: where models are loaded, to share those that several stages name.
 
     Raises:
         ConfigError: the spec, a manifest or the wiring is wrong.
@@ -58,7 +61,7 @@ def build_stage(
         raise ConfigError(msg)
     ((kind, settings),) = spec.items()
     wired = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs, ())
-    parts = _Parts(name, wired, rig, device or {})
+    parts = _Parts(name, wired, rig, device or {}, sessions or Sessions())
     return SPECS[kind](settings, parts)
 
 
@@ -66,9 +69,15 @@ class _Parts:
     """What the builders share."""
 
     def __init__(
-        self, name: str, inputs: Inputs, rig: Mapping[str, Any] | None, device: Mapping[str, Any]
+        self,
+        name: str,
+        inputs: Inputs,
+        rig: Mapping[str, Any] | None,
+        device: Mapping[str, Any],
+        sessions: Sessions,
     ) -> None:
         self.name, self.inputs, self.rig = name, inputs, rig
+        self._sessions = sessions
         keys = Keys(device, "the graph", "device")
         self._device = _device_of(keys)
         self._options = SessionOptions(
@@ -78,18 +87,23 @@ class _Parts:
 
     def encoder(self, manifest: Manifest) -> OnnxEncoder:
         """Return the encoder that `manifest` describes."""
-        device = self._device()
-        return OnnxEncoder(manifest, name=self.name, device=device, options=self._options)
+        return OnnxEncoder(
+            manifest,
+            name=self.name,
+            device=self._device(),
+            options=self._options,
+            sessions=self._sessions,
+        )
 
     def head(self, manifest: Manifest, *, contribution: bool) -> OnnxHead:
         """Return the head that `manifest` describes."""
-        device = self._device()
         return OnnxHead(
             manifest,
             name=self.name,
             inputs=self.inputs,
-            device=device,
+            device=self._device(),
             options=self._options,
+            sessions=self._sessions,
             contribution=contribution,
         )
 

@@ -114,6 +114,22 @@ def test_a_run_is_cancelled_at_a_node_boundary_and_the_next_one_is_not(tmp_path:
     assert np.array_equal(session.run(feeds, Stop())["y"], feeds["x"])
 
 
+@pytest.mark.realtime
+def test_after_100_cancels_in_a_row_the_session_gives_what_it_gave_before(tmp_path: Path) -> None:
+    write_model(tmp_path, _slow_graph(200), SLOW)
+    session = Session(read_manifest(tmp_path), "fp32")
+    feeds = {"x": np.eye(500, dtype=np.float32)[::-1].copy()}
+    before = session.run(feeds, Stop())["y"]
+    for _ in range(100):
+        stop = Stop()
+        timer = threading.Timer(0.002, stop.pull)
+        timer.start()
+        with pytest.raises(Cancelled):
+            session.run(feeds, stop)
+        timer.join()
+    np.testing.assert_array_equal(session.run(feeds, Stop())["y"], before)
+
+
 def test_feeds_of_the_wrong_shape_are_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"test/camera \(fp32\) failed: .*image") as caught:
         _session(tmp_path).run({"image": np.zeros((1, 9, 6, 3), np.uint8)}, NeverStopped())
