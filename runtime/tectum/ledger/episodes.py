@@ -154,9 +154,10 @@ def _take_in_after(
     """Count triggers whose reach still touched a silence to it; return their numbers."""
     mending: set[int] = set()
     for i in range(1, len(rows)):
+        if causes[i - 1] != "silent" or causes[i] not in _EDGES:
+            continue
         begin_ns = rows[i].stamp_ns - reach_ns
-        torn = any(begin_ns <= instant_ns <= rows[i].emitted_ns for instant_ns in heard)
-        if causes[i - 1] == "silent" and causes[i] in _EDGES and torn:
+        if any(begin_ns <= instant_ns <= rows[i].emitted_ns for instant_ns in heard):
             causes[i] = "silent"
             mending.add(rows[i].trigger)
     return mending

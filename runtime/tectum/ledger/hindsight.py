@@ -8,7 +8,7 @@ tolerance; notes know of samples that would have been better. Decisions are left
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tectum.ledger.row import InputRow, Row
@@ -22,20 +22,22 @@ _Known = list[tuple[int, int]]
 
 
 def with_hindsight(rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = ()) -> list[Row]:
-    """Return copies of `rows` whose refusals and `beaten` marks are those of afterwards."""
+    """Return `rows`; where refusals or `beaten` marks are others afterwards, a copy says so."""
     beaten = {(note.input, note.detail_ns) for note in notes if note.change == "beaten"}
     known = {item.name: _known(rows, item.name) for item in plan.inputs}
     aligns = {item.name: item.align for item in plan.inputs}
-    return [
-        replace(
-            row,
-            inputs=tuple(
-                _seen_again(item, row, aligns[item.name], known[item.name], beaten)
-                for item in row.inputs
-            ),
-        )
-        for row in rows
-    ]
+    return [_row(row, aligns, known, beaten) for row in rows]
+
+
+def _row(
+    row: Row,
+    aligns: Mapping[str, AlignPlan],
+    known: Mapping[str, _Known],
+    beaten: set[tuple[str, int]],
+) -> Row:
+    inputs = tuple([_seen_again(i, row, aligns[i.name], known[i.name], beaten) for i in row.inputs])
+    same = all(new is old for new, old in zip(inputs, row.inputs, strict=True))
+    return row if same else replace(row, inputs=inputs)
 
 
 def _known(rows: Sequence[Row], name: str) -> _Known:
@@ -54,9 +56,11 @@ def _known(rows: Sequence[Row], name: str) -> _Known:
 def _seen_again(
     item: InputRow, row: Row, align: AlignPlan, known: _Known, beaten: set[tuple[str, int]]
 ) -> InputRow:
-    item = replace(item, beaten=item.beaten or (item.name, row.stamp_ns) in beaten)
+    if (item.name, row.stamp_ns) in beaten and not item.beaten:
+        item = replace(item, beaten=True)
     if item.reason != "out_of_tolerance":
         return item
+    item = replace(item)
     for stamp_ns, seq in _neighbours(known, row.stamp_ns):
         distance_ns = stamp_ns - row.stamp_ns
         if abs(distance_ns) < abs(item.refused_distance_ns):
