@@ -18,13 +18,11 @@ __all__ = ["GROUP", "SHIPPED", "load_class", "load_node", "registered", "target_
 GROUP = "tectum.nodes"
 
 SHIPPED = {
-    "camera": "tectum_nodes.camera:CameraNode",
     "console": "tectum_nodes.console:ConsoleNode",
     "fusion": "tectum_nodes.fusion:FusionNode",
     "kitti_camera": "tectum_nodes.kitti:KittiCamera",
     "kitti_lidar": "tectum_nodes.kitti:KittiLidar",
     "log": "tectum_nodes.log_player:LogPlayer",
-    "microphone": "tectum_nodes.microphone:MicrophoneNode",
     "pictures": "tectum_nodes.pictures:PicturesNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
