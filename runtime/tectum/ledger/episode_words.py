@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tectum.ledger.episodes import Episode
 from tectum.ledger.input_words import limit_words
 from tectum.ledger.reasons import INPUT_REASONS
-from tectum.ledger.remedy import encode_median_ns, held_up, needed_ns, widened
+from tectum.ledger.remedy import encode_median_ns, held_up, matched_words, needed_ns, widened
 from tectum.ledger.row import Outcome, Row
 from tectum.ledger.words import (
     clock_words,
@@ -169,12 +169,15 @@ def _ended(case: _Case) -> str:
 def _absent(case: _Case) -> str:
     if case.input.align.rule == "window":
         return f"nothing lay within its window of {duration_words(case.input.align.duration_ns)}"
+    if case.input.align.rule == "interpolate":
+        return f"nothing had come on {case.input.topic} on both sides of the trigger"
     return f"nothing had come on {case.input.topic} yet"
 
 
 def _out_of_tolerance(case: _Case) -> str:
     away = [abs(item.refused_distance_ns) for item in case.episode.items]
-    return _with(f"nearest sample {_range(away)} away, {_limits(case)}", _remedy(case))
+    which = "a sample" if case.input.align.rule == "interpolate" else "nearest sample"
+    return _with(f"{which} {_range(away)} away, {_limits(case)}", _remedy(case))
 
 
 def _too_old(case: _Case) -> str:
@@ -275,7 +278,7 @@ def _remedy(case: _Case) -> str:
     if change is None:
         return ""
     them = "all of them" if len(distances) > 1 else "it"
-    return f"{change[0]} would have matched {them}"
+    return matched_words(case.input.align, change[0], them)
 
 
 def _limits(case: _Case) -> str:

@@ -58,7 +58,7 @@ def _seen_again(
 ) -> InputRow:
     if (item.name, row.stamp_ns) in beaten and not item.beaten:
         item = replace(item, beaten=True)
-    if item.reason != "out_of_tolerance":
+    if item.reason != "out_of_tolerance" or align.rule == "interpolate":
         return item
     item = replace(item)
     for stamp_ns, seq in _neighbours(known, row.stamp_ns):

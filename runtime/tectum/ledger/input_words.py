@@ -62,7 +62,7 @@ def best_candidate(item: InputRow, align: AlignPlan) -> str:
 
 def limit_words(align: AlignPlan, item: InputRow) -> str:
     """Return the limit that refused it: `tolerance 40 ms`, `max_age 500 ms`, `allowed 100 ms`."""
-    names = {"latest": "max_age", "window": "allowed"}
+    names = {"latest": "max_age", "window": "allowed", "interpolate": "reach"}
     if align.rule == "nearest" and align.before_ns != align.after_ns:
         side = "after" if item.refused_distance_ns > 0 else "before"
         return f"{side} {duration_words(item.limit_ns)}"
@@ -78,6 +78,8 @@ def _fresh(case: _Case) -> str:
         words = f"{duration_words(align.duration_ns)} of it, up to sample {item.seq}"
         if item.distance_ns:
             words += f", lacking {duration_words(-item.distance_ns)}"
+    elif align.rule == "interpolate":
+        words = f"interpolated, up to sample {item.seq}"
     elif align.rule == "latest":
         words = f"sample {item.seq}, {duration_words(-item.distance_ns)} old"
     else:
@@ -114,14 +116,17 @@ def _ended(case: _Case) -> str:
 def _absent(case: _Case) -> str:
     if case.align.rule == "window":
         return f"nothing lay within its window of {duration_words(case.align.duration_ns)}"
+    if case.align.rule == "interpolate":
+        return "no samples had come on both sides of the trigger"
     return "no sample at all had come yet"
 
 
 def _out_of_tolerance(case: _Case) -> str:
     item, align = case.item, case.align
     limit = "exact takes equal stamps only" if align.rule == "exact" else limit_words(align, item)
-    nearest = f"nearest sample {item.refused_seq} was {_away(item.refused_distance_ns)}, {limit}"
-    return _with(nearest, _remedy(case))
+    which = "sample" if align.rule == "interpolate" else "nearest sample"
+    refused = f"{which} {item.refused_seq} was {_away(item.refused_distance_ns)}, {limit}"
+    return _with(refused, _remedy(case))
 
 
 def _too_old(case: _Case) -> str:

@@ -33,11 +33,20 @@ _LEAST_COVERAGE_PERMILLE = 500
 
 def input_remedy(name: str, plan: Plan, item: InputRow, history: Sequence[Row]) -> str:
     """Return what would have matched the sample that was refused; empty where nothing would."""
-    change = widened(plan.input(name).align, [item.refused_distance_ns])
+    align = plan.input(name).align
+    change = widened(align, [item.refused_distance_ns])
     if change is None:
         return ""
     key, matches = change
-    return f"{key} would have matched it{_share(name, history, matches)}"
+    share = "" if align.rule == "interpolate" else _share(name, history, matches)
+    return f"{matched_words(align, key, 'it')}{share}"
+
+
+def matched_words(align: AlignPlan, key: str, them: str) -> str:
+    """Return that `key` would have matched `them`, as far as that is known."""
+    if align.rule == "interpolate":  # the row tells of one of the two sides
+        return f"it takes at least {key}"
+    return f"{key} would have matched {them}"
 
 
 def widened(
@@ -55,6 +64,8 @@ def widened(
     after_ns = max(align.after_ns, setting_ns(max(distances)))
     if align.before_ns == align.after_ns:
         before_ns = after_ns = max(before_ns, after_ns)
+    if align.rule == "interpolate":
+        return f"`reach: {setting(before_ns)}`", lambda item: item.status is Status.FRESH
     return _nearer(align, before_ns, after_ns)
 
 

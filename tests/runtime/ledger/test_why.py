@@ -468,6 +468,18 @@ def test_no_remedy_is_offered_where_half_of_a_window_is_lacking() -> None:
     )
 
 
+def test_an_interpolated_input_is_told_by_its_reach() -> None:
+    pose = InputPlan("pose", "car/pose", AlignPlan("interpolate", 60 * MS, 60 * MS))
+    wanted = plan(LIDAR, pose, accept=LIDAR_ONLY)
+    stamps = [*range(-50, 600, 100), *range(650, 1500, 200)]
+    simulation = run(wanted, sensor("lidar", tens()), sensor("pose", stamps, delay_ms=5))
+    assert lines_of(wanted, simulation, 3)[2] == "pose: interpolated, up to sample 4"
+    assert lines_of(wanted, simulation, 8)[2] == (
+        "pose: sample 7 was 150 ms before the trigger, reach 60 ms; it takes at least "
+        "`reach: 150ms`"
+    )
+
+
 # -- what was used
 
 
