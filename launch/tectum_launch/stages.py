@@ -15,7 +15,7 @@ from tectum.errors import ConfigError
 from tectum.inference.manifest import Manifest, Variant, read_manifest
 from tectum.node.base import NodeConfig
 from tectum.pipeline.plan import StagePlan
-from tectum_launch.fusion_schema import HeadConfig, StageConfig
+from tectum_launch.fusion_schema import EarlyConfig, HeadConfig, LateConfig, StageConfig
 from tectum_launch.registry import load_class
 
 __all__ = ["ResolvedStage", "find_model", "resolve_encoder", "resolve_head"]
@@ -95,10 +95,12 @@ def resolve_head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     if config.run:
         return _callable(name, config.run, config.parameters, "")
     if config.late:
-        return ResolvedStage(StagePlan(name), {"late": _given(config.late)})
+        return ResolvedStage(StagePlan(name), {"late": _late(config.late, folder)})
     if config.objects:
         return ResolvedStage(StagePlan(name), {"objects": _given(config.objects)})
-    assert config.intermediate is not None, "a head is one of four kinds"
+    if config.early:
+        return _early(name, config.early, folder)
+    assert config.intermediate is not None, "a head is one of five kinds"
     manifest = read_manifest(find_model(config.intermediate.model, folder))
     if not manifest.is_head:
         msg = f"{manifest.model!r} is an encoder for {manifest.modality}, not a fusion head"
@@ -106,6 +108,23 @@ def resolve_head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     plan = StagePlan(name, tuple(variant.name for variant in manifest.variants))
     settings = {"folder": str(manifest.folder), "contribution": config.intermediate.contribution}
     return ResolvedStage(plan, {"model": settings}, (manifest,))
+
+
+def _late(config: LateConfig, folder: Path) -> dict[str, Any]:
+    given = _given(config)
+    if config.file:
+        given["file"] = str((folder / Path(config.file).expanduser()).resolve())
+    return given
+
+
+def _early(name: str, config: EarlyConfig, folder: Path) -> ResolvedStage:
+    given = _given(config)
+    if not config.model:
+        return ResolvedStage(StagePlan(name), {"early": given})
+    manifest = read_manifest(find_model(config.model, folder))
+    given["model"] = str(manifest.folder)
+    variants = tuple(variant.name for variant in manifest.variants)
+    return ResolvedStage(StagePlan(name, variants), {"early": given}, (manifest,))
 
 
 def _given(config: NodeConfig) -> dict[str, Any]:

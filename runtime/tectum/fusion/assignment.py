@@ -1,7 +1,7 @@
 """Assignment: which track is which measurement, at the least total cost. Pure NumPy.
 
 Shortest augmenting paths (Kuhn 1955, Munkres 1957; in the O(n^3) form of Jonker and Volgenant
-1987). For the tens of objects of a scene that costs a millisecond or a few, so that the core needs no
+1987). For the tens of objects of a scene that costs a millisecond or a few: the core needs no
 SciPy.
 """
 

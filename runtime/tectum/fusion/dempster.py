@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Belief", "combine", "discounted", "dempster"]
+__all__ = ["Belief", "combine", "dempster", "discounted"]
 
 Floats = NDArray[np.float64]
 

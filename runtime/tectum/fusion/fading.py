@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 __all__ = ["faded"]
 
+Floats = NDArray[np.float64]
 
-def faded(p: NDArray[np.float64], age_ns: int, half_life_ns: int, kind: str) -> NDArray[np.float64]:
-    """Return `p` moved towards not knowing: `r p + (1 - r) even`, with `r = 2 ^ (-age / half life)`.
+
+def faded(p: Floats, age_ns: int, half_life_ns: int, kind: str) -> Floats:
+    """Return `p` moved towards not knowing: `r p + (1 - r) even`, `r = 2 ^ (-age / half life)`.
 
     `even` is one half for a probability and the same score for each label. It is Shafer's
     discounting (1976) with a reliability that halves every `half_life_ns`; an age below 0 counts

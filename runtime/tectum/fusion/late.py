@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tectum.errors import ContractError
+from tectum.fusion.dempster import Belief, dempster
 
-__all__ = ["EPSILON", "KINDS", "RULES", "conjunction", "fuse", "product_of_experts", "vote",
-           "weighted_mean"]  # fmt: skip
+__all__ = ["EPSILON", "KINDS", "RULES", "belief", "conjunction", "evidence", "fuse",
+           "product_of_experts", "vote", "weighted_mean"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
 EPSILON = 1e-6
+TIE = 1e-5
+"""How much of a vote is the experts' mean, so that a tie goes to those who are surer."""
 KINDS = ("probability", "scores")
 
 
@@ -70,13 +73,14 @@ def vote(p: Floats, w: Floats, kind: str) -> Floats:
 
     A probability above one half is a vote for, below it a vote against, one half is half a vote.
     With scores each expert votes for its highest; several that are equally high share its vote.
+    A tie goes to the experts who are surer: `TIE` of each vote is the expert's own decision.
     """
     if kind == "scores":
         top = (p == p.max(axis=-1, keepdims=True)).astype(np.float64)
         ballots = top / top.sum(axis=-1, keepdims=True)
     else:
         ballots = np.heaviside(p - 0.5, 0.5)
-    return np.asarray(np.tensordot(w / w.sum(), ballots, axes=1))
+    return np.asarray(np.tensordot(w / w.sum(), (1 - TIE) * ballots + TIE * p, axes=1))
 
 
 def conjunction(p: Floats, w: Floats, kind: str) -> Floats:
@@ -92,6 +96,21 @@ def conjunction(p: Floats, w: Floats, kind: str) -> Floats:
     return np.asarray(product)
 
 
+def belief(p: Floats, w: Floats, kind: str) -> Belief:
+    """Return what the experts say together by Dempster's rule; weights are reliabilities.
+
+    A weight above 1 counts as 1. A probability is scores of two labels: that it is so, that not.
+    """
+    p = np.clip(p, EPSILON, 1 - EPSILON)
+    return dempster(p if kind == "scores" else np.stack([p, 1 - p], axis=-1), np.minimum(w, 1))
+
+
+def evidence(p: Floats, w: Floats, kind: str) -> Floats:
+    """Return the pignistic probability of `belief`."""
+    together = belief(p, w, kind).probability()
+    return together if kind == "scores" else together[..., 0]
+
+
 def _softmax(logs: Floats) -> Floats:
     raised = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
@@ -102,4 +121,5 @@ RULES: Mapping[str, Callable[[Floats, Floats, str], Floats]] = {
     "product": product_of_experts,
     "vote": vote,
     "all": conjunction,
+    "dempster": evidence,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +159,8 @@ def _predict(tracks: Tracks, stamp_ns: int, rules: TrackRules) -> Tracks:
 
 def _cost(tracks: Tracks, now: Seen, rules: TrackRules) -> Floats:
     apart = distances(tracks.means, tracks.covariances, now.positions, rules.noise_m)
-    return apart + rules.other_label * (tracks.labels[:, None] != now.labels[None])
+    strange = tracks.labels[:, None] != now.labels[None]
+    return np.asarray(apart + rules.other_label * strange)
 
 
 def _correct(tracks: Tracks, now: Seen, pairs: list[tuple[int, int]], rules: TrackRules) -> Tracks:
@@ -192,5 +194,7 @@ def _begin(tracks: Tracks, now: Seen, taken: set[int], rules: TrackRules) -> Tra
         "ids": tracks.next_id + np.arange(count), "born_ns": stamps, "seen_ns": stamps,
         "seen": np.ones(count, np.int64), "objects": new,
     }  # fmt: skip
-    parts = {name: np.concatenate([getattr(tracks, name), begun[name]]) for name in _PER_TRACK}
+    parts: dict[str, Any] = {
+        name: np.concatenate([getattr(tracks, name), begun[name]]) for name in _PER_TRACK
+    }
     return replace(tracks, next_id=tracks.next_id + count, **parts)

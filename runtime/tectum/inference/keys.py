@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tectum.errors import ConfigError, nearest_name
+from tectum.units import parse_duration_ns
 
 __all__ = ["Keys"]
 
@@ -62,6 +63,17 @@ class Keys:
         """Return the value of `key` if it is there, which must then be of `kind`."""
         self._known.append(key)
         return self._take(key, kind) if key in self._left else default
+
+    def duration_ns(self, key: str, default: int) -> int:
+        """Return the time at `key`: text with a unit (`40ms`), or nanoseconds; above 0."""
+        value = self.get(key, object, default)
+        try:
+            found = value if isinstance(value, int) else parse_duration_ns(value)
+        except ConfigError as error:
+            raise self.error(value, key, "a time with its unit, as in 40ms") from error
+        if found <= 0 and found != default:
+            raise self.error(value, key, "a time above 0")
+        return found
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:
         """Return the text at `key`, one of `allowed`."""

@@ -2,19 +2,26 @@
 
 One input of the graph has an encoder that gives boxes; one has none and carries points. Without
 points every object is there and its distance is NaN; without boxes there are no objects.
+
+With `track` objects are followed: the results tell who is who, how fast, and when the vehicle
+ahead would be reached, also in moments at which the detector misses it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tectum.errors import ConfigError
+from tectum.fusion.lead import lead_track, time_to_collision
 from tectum.fusion.objects import OBJECT_COLUMNS, ObjectRules, distinct, lead_object, locate
 from tectum.fusion.projection import camera_from_points
+from tectum.fusion.tracks import TRACK_COLUMNS, Seen, Tracker, TrackRules, Tracks
 from tectum.inference.keys import Keys
 from tectum.inference.stage import Cut, OutputSpec, StageArg, StageOutput, Stopper, Tensor
 from tectum.message import AnyArray, Value
@@ -42,8 +49,8 @@ class ObjectsHead:
 
         Args:
             spec: optionally `labels` (the names to keep; default: all), `min_score` (0 to 1),
-                `lead` (names that can be the vehicle ahead), and the fields of
-                `ObjectRules`.
+                `lead` (names that can be the vehicle ahead), `track` (true, or some fields of
+                `TrackRules`), and the fields of `ObjectRules`.
             name: of the stage.
             inputs: what the encoder of each input of the graph gives.
             rig: the graph's rig.
@@ -59,6 +66,8 @@ class ObjectsHead:
         self._lead = _indices(keys, "lead", labels, VEHICLES)
         self._min_score = keys.get("min_score", float, 0.0)
         self._rules = _rules(keys)
+        self._tracker = _tracker(keys)
+        self._one_at_a_time = threading.Lock()
         keys.finish()
         if rig is None:
             msg = "objects: no rig: give the graph a `rig`, or use nodes that give theirs"
@@ -67,6 +76,7 @@ class ObjectsHead:
         self.outputs: tuple[OutputSpec, ...] = (
             OutputSpec("objects", "objects", labels, {"columns": list(OBJECT_COLUMNS)}),
             OutputSpec("lead_distance", "tensor", (), {"unit": "m"}),
+            *(_track_outputs(labels) if self._tracker else ()),
         )
 
     def warm_up(self, variant: str) -> None:
@@ -85,11 +95,13 @@ class ObjectsHead:
         found, cut = args.get(source), args.get(self._points)
         facts: dict[str, Value] = {"present": [name for name, arg in args.items() if arg]}
         if not isinstance(found, StageOutput):
-            return StageOutput(_answer(np.zeros((0, len(OBJECT_COLUMNS)), np.float32), None), facts)
+            nothing = np.zeros((0, len(OBJECT_COLUMNS)), np.float32)
+            return StageOutput(self._answer(nothing, _stamp_ns(cut)), facts)
         boxes = found.arrays[output].astype(np.float32, copy=False)
         boxes = boxes[np.isin(boxes[:, 5], self._kept) & (boxes[:, 4] >= self._min_score)]
         objects = self._located(boxes, cut, str(found.facts.get("frame_id", "")))
-        return StageOutput(_answer(objects, lead_object(objects, self._lead)), facts)
+        stamp_ns = _stamp_ns(cut) or found.stamp_ns
+        return StageOutput(self._answer(objects, stamp_ns), facts)
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
@@ -102,10 +114,82 @@ class ObjectsHead:
             projection = camera_from_points(self._rig, image_frame, cut.message.header.frame_id)
         return distinct(locate(boxes, points, projection, self._rules), self._rules)
 
+    def _answer(self, objects: NDArray[np.float32], stamp_ns: int) -> dict[str, AnyArray]:
+        lead = lead_object(objects, self._lead)
+        distance = float("nan") if lead is None else float(objects[lead, 6])
+        if self._tracker is None:
+            return {"objects": objects, "lead_distance": _number(distance)}
+        tracks = self._follow(self._tracker, objects, stamp_ns)
+        row = lead_track(tracks, self._lead, self._tracker.rules.confirm)
+        return {"objects": objects, **_lead_answer(objects, tracks, row, distance)}
 
-def _answer(objects: NDArray[np.float32], lead: int | None) -> dict[str, AnyArray]:
-    distance = np.float32("nan") if lead is None else objects[lead, 6]
-    return {"objects": objects, "lead_distance": np.array([distance], np.float32)}
+    def _follow(self, tracker: Tracker, objects: NDArray[np.float32], stamp_ns: int) -> Tracks:
+        """Return the tracks at `stamp_ns`, with the rows of `objects` that each is."""
+        located = np.flatnonzero(np.isfinite(objects[:, 7]))
+        positions = objects[located, 7:9].astype(np.float64)
+        seen = Seen(stamp_ns, positions, objects[located, 5].astype(np.int64))
+        with self._one_at_a_time:  # several lanes may ask at once
+            tracks = tracker.take(seen)
+        if tracks.stamp_ns != stamp_ns:  # too late: the newest, which are of other objects
+            return replace(tracks, objects=np.full(len(tracks), -1))
+        rows = np.append(located, -1)[tracks.objects]
+        return replace(tracks, objects=rows)
+
+
+def _lead_answer(
+    objects: NDArray[np.float32], tracks: Tracks, row: int | None, distance: float
+) -> dict[str, AnyArray]:
+    """Return what is told of the vehicle ahead; `distance`, where it is not followed yet."""
+    track, closing, until = -1.0, float("nan"), float("nan")
+    if row is not None:
+        seen_as = int(tracks.objects[row])
+        distance = float(tracks.means[row, 0] if seen_as < 0 else objects[seen_as, 6])
+        track, closing = float(tracks.ids[row]), -float(tracks.means[row, 2])
+        until = time_to_collision(distance, closing)
+    return {
+        "lead_distance": _number(distance),
+        "lead_track": _number(track),
+        "lead_closing_speed": _number(closing),
+        "lead_time_to_collision": _number(until),
+        "tracks": tracks.table(),
+    }
+
+
+def _number(value: float) -> AnyArray:
+    return np.array([value], np.float32)
+
+
+def _stamp_ns(cut: StageArg) -> int:
+    return cut.message.header.stamp_ns if isinstance(cut, Cut) else 0
+
+
+def _track_outputs(labels: Sequence[str]) -> tuple[OutputSpec, ...]:
+    return (
+        OutputSpec("lead_track", "tensor"),
+        OutputSpec("lead_closing_speed", "tensor", (), {"unit": "m/s"}),
+        OutputSpec("lead_time_to_collision", "tensor", (), {"unit": "s"}),
+        OutputSpec("tracks", "tensor", tuple(labels), {"columns": list(TRACK_COLUMNS)}),
+    )
+
+
+def _tracker(keys: Keys) -> Tracker | None:
+    """Return a tracker where the spec asks for one: `track: true`, or a mapping of its rules."""
+    wanted = keys.get("track", object, False)
+    if isinstance(wanted, bool):
+        return Tracker() if wanted else None
+    own = Keys(wanted, keys.place, keys.at("track"))
+    rules = TrackRules()
+    values: dict[str, Any] = {}
+    for item in fields(TrackRules):
+        default, key = getattr(rules, item.name), item.name.removesuffix("_ns")
+        timed = key != item.name
+        values[item.name] = (
+            own.duration_ns(key, default) if timed else own.get(key, type(default), default)
+        )
+        if values[item.name] <= 0:
+            raise own.error(values[item.name], key, "above 0")
+    own.finish()
+    return Tracker(TrackRules(**values))
 
 
 def _roles(inputs: Mapping[str, Sequence[OutputSpec]]) -> tuple[tuple[str, str], str]:

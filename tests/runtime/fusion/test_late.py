@@ -43,9 +43,11 @@ def test_product_of_experts_of_scores_by_hand() -> None:
 
 
 def test_vote_by_hand() -> None:
-    assert fuse("vote", [[0.9], [0.6], [0.1]], [1, 1, 2], "probability") == pytest.approx([0.5])
+    assert fuse("vote", [[0.9], [0.6], [0.1]], [1, 1, 2], "probability") == pytest.approx(
+        [0.5], abs=1e-5
+    )
     scores = [[0.6, 0.4, 0.0], [0.1, 0.2, 0.7], [0.5, 0.5, 0.0]]
-    assert fuse("vote", scores, [1, 1, 1], "scores") == pytest.approx([0.5, 1 / 6, 1 / 3])
+    assert fuse("vote", scores, [1, 1, 1], "scores") == pytest.approx([0.5, 1 / 6, 1 / 3], abs=1e-5)
 
 
 def test_all_by_hand() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tectum.errors import ConfigError, ModelError
+from tectum.fusion.stacker import Stacker
 from tectum.inference.late_head import LateHead
 from tectum.inference.session import NeverStopped
 from tectum.inference.stage import OutputSpec, StageOutput
@@ -154,3 +158,60 @@ WRONG = [
 def test_what_is_wrong_is_named(inputs: Any, spec: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         _head(inputs, **spec)
+
+
+def test_dempsters_rule_doubts_by_default_and_reports_the_conflict() -> None:
+    sure = {"face": _given(mood=[0.99, 0.01]), "mood": _given(mood=[0.01, 0.99])}
+    inputs = {name: (OutputSpec("mood", "scores", MOODS),) for name in sure}
+    output = _run(_head(inputs, rule="dempster"), **sure)
+    assert output.arrays["mood"] == pytest.approx([0.5, 0.5])
+    # with a tenth of doubt: 2 * (0.9 * 0.99)^2 would be agreement on opposite labels
+    conflict = output.facts["conflict"]["mood"]
+    assert conflict == pytest.approx(0.81 * (0.99**2 + 0.01**2))
+    certain = _run(_head(inputs, rule="dempster", discount=0), **sure)
+    assert certain.facts["conflict"]["mood"] == pytest.approx(0.99**2 + 0.01**2)
+
+
+def test_a_temperature_calms_one_input_only() -> None:
+    head = _head(DRIVING, rule="mean", temperature={"camera": 2.0})
+    output = _run(head, camera=_given(occupancy=[[0.9]]), lidar=_given(occupancy=[[0.9]]))
+    assert output.arrays["occupancy"] == pytest.approx(np.array([[(0.75 + 0.9) / 2]]))
+
+
+def test_an_old_decision_counts_less_and_a_lone_one_too() -> None:
+    head = _head(DRIVING, rule="mean", half_life={"camera": 100_000_000})
+    old = replace(_given(occupancy=[[0.9]]), age_ns=100_000_000)
+    assert _run(head, camera=old, lidar=None).arrays["occupancy"] == pytest.approx(0.7)
+    both = _run(head, camera=old, lidar=replace(_given(occupancy=[[0.9]]), age_ns=100_000_000))
+    assert both.arrays["occupancy"] == pytest.approx(0.8)
+    of_all = _head(DRIVING, rule="mean", half_life={"*": "100ms"})
+    assert _run(of_all, lidar=old, camera=None).arrays["occupancy"] == pytest.approx(0.7)
+
+
+def test_a_learned_stacker_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "stack.json"
+    only_face = Stacker({"face": np.eye(2), "voice": np.zeros((2, 2))}, np.zeros(2))
+    file.write_text(json.dumps(only_face.document()))
+    inputs = {name: (OutputSpec("mood", "scores", MOODS),) for name in ("face", "voice")}
+    head = _head(inputs, rule="stacker", file=str(file))
+    face, voice = _given(mood=[0.8, 0.2]), _given(mood=[0.1, 0.9])
+    assert _run(head, face=face, voice=voice).arrays["mood"] == pytest.approx([0.8, 0.2])
+    assert _run(head, face=None, voice=voice).arrays["mood"] == pytest.approx([0.5, 0.5])
+    three = {**inputs, "text": (OutputSpec("mood", "scores", MOODS),)}
+    with pytest.raises(ConfigError, match="learned to combine 2 scores of face, voice"):
+        _head(three, rule="stacker", file=str(file))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rule": "stacker"}, "late.file: '' is not the path of a stacker's JSON file"),
+        ({"rule": "stacker", "file": "/nowhere.json"}, "/nowhere.json: not a stacker's file"),
+        ({"rule": "mean", "temperature": {"cam": 2}}, "temperature.cam: unknown key"),
+        ({"rule": "mean", "temperature": {"camera": 0}}, "temperature.camera: 0.0 is not above 0"),
+        ({"rule": "mean", "half_life": {"lidra": 5}}, "half_life.lidra: unknown key"),
+    ],
+)
+def test_what_confidence_and_stackers_need_is_named(settings: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _head({name: DRIVING[name][1:] for name in ("camera", "lidar")}, **settings)

@@ -111,3 +111,50 @@ WRONG = [
 def test_what_is_wrong_is_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         _head(**settings)
+
+
+def _moment(head: ObjectsHead, at_ms: int, distance: float, *boxes: tuple[float, ...]) -> Any:
+    y, z = np.meshgrid(np.linspace(-5, 5, 60), np.linspace(-5, 5, 60))
+    points = np.stack([np.full(y.size, distance), y.ravel(), z.ravel()], 1).astype(np.float32)
+    message = make_message(
+        "lidar/points", Kind.POINTS, points, stamp_ns=at_ms * 10**6, frame_id="lidar", names=("x",)
+    )
+    return _run(head, _boxes(*boxes), Cut((message,))).arrays
+
+
+def test_with_track_the_vehicle_ahead_has_a_speed_and_survives_missed_detections() -> None:
+    head = _head(track=True)
+    for k in range(10):
+        told = _moment(head, 100 * k, 20 - 0.2 * k, CAR)
+    assert told["lead_closing_speed"] == pytest.approx([2], abs=0.1)
+    assert told["lead_time_to_collision"] == pytest.approx([18.2 / 2], rel=0.05)
+    track = told["lead_track"]
+    assert told["tracks"].shape == (1, 14)
+    assert told["tracks"][0, 13] == 0  # its row of `objects`
+    missed = _moment(head, 1000, 18.0)
+    assert missed["objects"].shape == (0, 11)
+    assert missed["lead_track"] == track
+    assert missed["lead_distance"] == pytest.approx([18.0], abs=0.1)
+    without_camera = _run(head, None, Cut((make_message(
+        "lidar/points", Kind.POINTS, np.ones((1, 3), np.float32), stamp_ns=11 * 10**8, names=("x",)
+    ),))).arrays  # fmt: skip
+    assert without_camera["lead_track"] == track
+    assert without_camera["lead_distance"] == pytest.approx([17.8], abs=0.1)
+
+
+def test_a_vehicle_that_is_not_followed_yet_has_a_distance_and_no_speed() -> None:
+    told = _moment(_head(track=True), 0, 20, CAR)
+    assert told["lead_distance"] == pytest.approx([20])
+    assert told["lead_track"] == [-1]
+    assert np.isnan(told["lead_closing_speed"][0])
+
+
+def test_rules_of_tracks_are_set_and_misspellings_are_named() -> None:
+    head = _head(track={"confirm": 3, "keep": 10**8})
+    for k in range(3):
+        told = _moment(head, 100 * k, 20, CAR)
+        assert (told["lead_track"] == [-1]) == (k < 2)
+    with pytest.raises(ConfigError, match=r"objects.track.keeep: unknown key.*did you mean 'keep'"):
+        _head(track={"keeep": 1})
+    with pytest.raises(ConfigError, match=r"objects.track.gate: -1.0 is not above 0"):
+        _head(track={"gate": -1.0})

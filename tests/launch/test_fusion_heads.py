@@ -1,0 +1,89 @@
+"""Every kind of fusion, from what a graph file says to the stage that it makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tectum.fusion.late import RULES
+from tectum.fusion.stacker import Stacker
+from tectum.inference.session import NeverStopped
+from tectum.inference.stage import OutputSpec, Stage, StageOutput
+from tectum.inference.stages import build_stage
+from tectum_launch.fusion_schema import HeadConfig
+from tectum_launch.stages import resolve_head
+
+MOOD = (OutputSpec("mood", "scores", ("calm", "glad")),)
+BOXES = (OutputSpec("boxes", "boxes", ("person", "car")),)
+RIG = {"frames": {}, "cameras": {}}
+
+
+def _stage(head: dict[str, Any], inputs: Any, folder: Path) -> Stage:
+    resolved = resolve_head("head", HeadConfig.model_validate(head), folder)
+    spec = json.loads(json.dumps(resolved.spec))  # as it travels to the node
+    return build_stage(spec, name="head", inputs=inputs, rig=RIG)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_can_be_named_in_a_graph(rule: str, tmp_path: Path) -> None:
+    stage = _stage({"late": rule}, {"a": MOOD, "b": MOOD}, tmp_path)
+    assert [output.name for output in stage.outputs] == ["mood"]
+
+
+def test_doubt_temperature_and_half_life_are_given_with_units(tmp_path: Path) -> None:
+    head = {
+        "late": {
+            "rule": "dempster", "discount": 0.2, "temperature": {"a": 1.5},
+            "half_life": {"b": "300ms"},
+        }
+    }  # fmt: skip
+    _stage(head, {"a": MOOD, "b": MOOD}, tmp_path)
+    fading = {"late": {"rule": "mean", "half_life": "100ms"}}
+    stage = _stage(fading, {"a": MOOD, "b": MOOD}, tmp_path)
+    old = StageOutput({"mood": np.array([0.9, 0.1], np.float32)}, age_ns=100_000_000)
+    fused = stage.run("default", {"a": old, "b": old}, None, NeverStopped())
+    assert fused.arrays["mood"] == pytest.approx([0.7, 0.3])
+
+
+def test_a_stackers_file_lies_beside_the_graph(tmp_path: Path) -> None:
+    stacker = Stacker({"a": np.eye(2), "b": np.eye(2)}, np.zeros(2))
+    (tmp_path / "stack.json").write_text(json.dumps(stacker.document()))
+    head = {"late": {"rule": "stacker", "file": "stack.json"}}
+    assert _stage(head, {"a": MOOD, "b": MOOD}, tmp_path).outputs[0].name == "mood"
+
+
+@pytest.mark.parametrize("track", [True, {"keep": "500ms", "confirm": 3}])
+def test_objects_are_followed_on_request(track: Any, tmp_path: Path) -> None:
+    stage = _stage({"objects": {"track": track}}, {"camera": BOXES, "lidar": ()}, tmp_path)
+    assert "lead_time_to_collision" in [output.name for output in stage.outputs]
+
+
+@pytest.mark.parametrize(
+    ("early", "output"),
+    [
+        ({"paint": {"points": "lidar", "image": "camera"}}, "painted"),
+        ({"stack": {"camera": "rgb8", "lidar": "mono8"}}, "stacked"),
+    ],
+)
+def test_raw_samples_are_fused_early(early: Any, output: str, tmp_path: Path) -> None:
+    stage = _stage({"early": early}, {"camera": (), "lidar": ()}, tmp_path)
+    assert [spec.name for spec in stage.outputs] == [output]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"late": {"rule": "mean", "half_life": "0s"}},
+        {"late": {"rule": "dempster", "discount": 1}},
+        {"objects": {"track": {"kep": "1s"}}},
+        {"early": {"model": "x"}},
+    ],
+)
+def test_what_makes_no_sense_is_refused(head: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        HeadConfig.model_validate(head)
