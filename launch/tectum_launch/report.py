@@ -46,8 +46,8 @@ def assemble_report(
     supervision: Supervision,
     ended_ns: int,
 ) -> dict[str, Any]:
-    """Return the report of a run that ended at `ended_ns` on the graph clock."""
-    began_ns = supervision.began_ns
+    """Return the report of a run whose last process was gone at `ended_ns` on the graph clock."""
+    began_ns, stopped_ns = supervision.began_ns, supervision.stopped_ns or ended_ns
     deaths = [
         {"node": death.node, "at_s": round(death.at_ns / NS_PER_S, 3), "cause": death.cause}
         for death in supervision.deaths
@@ -56,7 +56,8 @@ def assemble_report(
         "schema": SCHEMA,
         "graph": graph.name,
         "began_ns": began_ns,
-        "duration_s": round((ended_ns - began_ns) / NS_PER_S, 3) if began_ns else 0.0,
+        "duration_s": round((stopped_ns - began_ns) / NS_PER_S, 3) if began_ns else 0.0,
+        "stop_s": round((ended_ns - stopped_ns) / NS_PER_S, 3),
         "ended_because": supervision.stopped_because,
         "exit_code": supervision.exit_code,
         "failure": supervision.failure,

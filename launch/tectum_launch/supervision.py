@@ -109,6 +109,11 @@ class Supervision:
         )
 
     @property
+    def stopped_ns(self) -> int:
+        """Return when the graph began to be stopped; 0: not yet."""
+        return self._stop.at_ns if self._stop else 0
+
+    @property
     def exit_code(self) -> int:
         """Return 0 where nothing failed and no node died."""
         return 1 if self.failure or self.deaths else 0

@@ -94,7 +94,7 @@ def test_a_node_that_is_never_ready_stops_the_launch(graph_file, tmp_path):
 
 def test_a_node_that_heeds_nothing_is_killed_all_the_same(graph_file, tmp_path):
     launched, _ = run(graph_file(a="Stubborn", b="Hearer"), duration_ns=NS_PER_S // 2)
-    assert launched.report["duration_s"] < 0.5 + 3.0  # asked, SIGTERM, SIGKILL: 1.7 s and a margin
+    assert launched.report["stop_s"] < 3.0  # asked, SIGTERM, SIGKILL: 1.7 s, and a margin
     assert launched.exit_code == 0
     assert nothing_is_left(tmp_path)
 
