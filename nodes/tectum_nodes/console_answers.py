@@ -58,7 +58,7 @@ def answer_picture(name: str, output: Output, array: AnyArray) -> RenderableType
         names = [_label(output, index) for index in range(values.size)]
         return Group(Text(name), _scores(names, values.ravel()))
     if role == "objects" and values.ndim == 2:
-        return Group(Text(answer_words(name, output, array)), _table(values, output))
+        return Group(Text(f"{name}: {len(values)}"), _table(values, output))
     return Text(answer_words(name, output, array))
 
 

@@ -150,6 +150,18 @@ def test_objects_are_said_with_their_distance() -> None:
     assert answer_words("objects", output, many).endswith(" and 3 more")
 
 
+def test_objects_are_drawn_as_a_table_of_the_surest() -> None:
+    columns = ["x1_px", "y1_px", "x2_px", "y2_px", "score", "label", "distance_m"]
+    output = {"role": "objects", "labels": ["person", "car"], "columns": columns}
+    console = Console(file=io.StringIO(), width=80)
+    objects = np.array([[0, 0, 9, 9, 0.9, 1, 12.34]] * 12)
+    console.print(answer_picture("objects", output, objects))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0].strip() == "objects: 12"
+    assert lines[1].split() == ["score", "distance_m"]
+    assert [line.split() for line in lines[2:]] == [["car", "0.9", "12.3"]] * 8
+
+
 # -- what it draws
 
 
