@@ -133,10 +133,15 @@ class FusionNode(Node):
         if received.gap is not None:
             gap = received.gap
             for name in self._inputs.get(gap.topic, ()):
-                self._shell.miss(name, gap.incarnation, gap.first_seq, gap.missing, "transport")
-        if received.message is not None:
-            for name in self._inputs.get(received.message.header.topic, ()):
-                self._take_message(name, received.message)
+                cause = gap.cause or "transport"
+                self._shell.miss(name, gap.incarnation, gap.first_seq, gap.missing, cause)
+        message = received.message
+        if message is not None:
+            names = self._inputs.get(message.header.topic, ())
+            for _ in names[1:]:
+                message.retain()  # each input gives it back once
+            for name in names:
+                self._take_message(name, message)
 
     def _take_message(self, name: str, message: Message) -> None:
         header = message.header

@@ -125,12 +125,19 @@ class Payload(Protocol):
     def array(self) -> AnyArray:
         """Return a read-only array of the declared dtype and shape.
 
-        Valid until `release`; a shared-memory payload keeps its lease alive until then.
+        To be asked for before `release`.
         """
         ...
 
+    def retain(self) -> None:
+        """Ask for one more `release`: somebody else uses the same payload."""
+        ...
+
     def release(self) -> None:
-        """Give the bytes back; further calls do nothing."""
+        """Give the bytes back once everybody has; further calls do nothing.
+
+        Arrays that were handed out stay valid as long as they live, and keep a lease alive.
+        """
         ...
 
 
@@ -154,6 +161,9 @@ class ArrayPayload:
         """Return the read-only array."""
         return self._array
 
+    def retain(self) -> None:
+        """Do nothing: the garbage collector owns the array."""
+
     def release(self) -> None:
         """Do nothing: the garbage collector owns the array."""
 
@@ -168,6 +178,11 @@ class Message:
     def array(self, index: int = 0) -> AnyArray:
         """Return the read-only array of buffer `index`."""
         return self.payloads[index].array()
+
+    def retain(self) -> None:
+        """Ask for one more `release`: one message may serve several inputs."""
+        for payload in self.payloads:
+            payload.retain()
 
     def release(self) -> None:
         """Release every payload."""

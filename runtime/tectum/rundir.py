@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError, DataError
+from tectum.transport.pool_file import leftover_pools, remove_pools, run_of
 
 __all__ = [
     "create_run",
@@ -140,15 +141,23 @@ def dead_runs() -> list[Path]:
 
 
 def reap() -> list[Path]:
-    """Remove the folders of runs of which no process is left; return them."""
+    """Remove the folders of runs of which no process is left, and pools without a run.
+
+    Returns:
+        The folders.
+    """
     dead = dead_runs()
     for folder in dead:
         remove_run(folder)
+    alive = {folder.name for folder in _run_folders()}
+    for run in {run_of(pool) for pool in leftover_pools()} - alive:
+        remove_pools(run)
     return dead
 
 
 def remove_run(folder: Path) -> None:
-    """Remove the folder of a run with all that is in it."""
+    """Remove the folder of a run with all that is in it, and its shared memory."""
+    remove_pools(folder.name)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -23,6 +23,7 @@ from tectum.message import AnyArray, Kind, Value
 
 if TYPE_CHECKING:
     from tectum.transport.base import Subscriber
+    from tectum.transport.joining import Delivery
 
 __all__ = ["Announcement", "Capture", "Context", "Node", "NodeConfig", "SensorNode"]
 
@@ -98,6 +99,14 @@ class Context(Protocol):
         """Send one message on `name/output` to all who subscribed."""
         ...
 
+    def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
+        """Return a writable array to fill, and then to publish as the only array of one message.
+
+        Where payloads travel in shared memory it lies there, and publishing costs no copy. Its
+        content is undefined. May be called from any thread.
+        """
+        ...
+
     def latch(self, output: str, fields: Mapping[str, Value]) -> None:
         """Send a constant fact on `name/output`, now and to every later subscriber."""
         ...
@@ -110,8 +119,20 @@ class Context(Protocol):
         """Say that nothing follows on `output`: its source has ended by itself."""
         ...
 
-    def subscribe(self, topics: tuple[str, ...], *, queue: int = 256) -> Subscriber:
-        """Return a subscriber to `topics` (exact names, or patterns with `*`)."""
+    def subscribe(
+        self,
+        topics: tuple[str, ...],
+        *,
+        queue: int = 256,
+        hold: int = 8,
+        delivery: Delivery = "each",
+    ) -> Subscriber:
+        """Return a subscriber to `topics` (exact names, or patterns with `*`).
+
+        `hold`: how many messages with large payloads it may keep in the publishers' memory at a
+        time (further ones are copied). `delivery`: `each`, `newest` or `lossless`; see
+        `tectum.transport.joining.Delivery`.
+        """
         ...
 
     def wait_until_ns(self, instant_ns: int) -> bool:

@@ -13,20 +13,28 @@ import threading
 from collections.abc import Callable, Mapping
 from logging import Logger, LoggerAdapter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.message import AnyArray, Kind, Value
 from tectum.node.base import Announcement
 from tectum.transport.base import Publisher, Subscriber
+from tectum.transport.joining import Delivery
 
 __all__ = ["HEALTH", "Connect", "NodeContext"]
 
 HEALTH = "@health"
 HEALTH_PERIOD_NS = 500 * NS_PER_MS
 
-Connect = Callable[[tuple[str, ...], int], Subscriber]
-"""Makes a subscriber to topics or patterns, with a queue of that many messages."""
+
+class Connect(Protocol):
+    """Makes subscribers."""
+
+    def __call__(
+        self, topics: tuple[str, ...], *, queue: int, hold: int, delivery: Delivery
+    ) -> Subscriber:
+        """Return a subscriber to topics or patterns; see `tectum.node.base.Context.subscribe`."""
+        ...
 
 
 class NodeContext:
@@ -92,6 +100,10 @@ class NodeContext:
             fields=fields,
         )
 
+    def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
+        """Return a writable array to fill and publish; may be called from any thread."""
+        return self._publisher.loan(output, dtype, shape)
+
     def latch(self, output: str, fields: Mapping[str, Value]) -> None:
         """Send a constant fact on `name/output`, now and to every later subscriber."""
         self._publisher.latch(output, fields)
@@ -110,13 +122,20 @@ class NodeContext:
         """Count captures that this node lost before they were published."""
         self._publisher.name_loss(output, cause, count)
 
-    def subscribe(self, topics: tuple[str, ...], *, queue: int = 256) -> Subscriber:
+    def subscribe(
+        self,
+        topics: tuple[str, ...],
+        *,
+        queue: int = 256,
+        hold: int = 8,
+        delivery: Delivery = "each",
+    ) -> Subscriber:
         """Return a subscriber to `topics`; it is closed with this context.
 
         Raises:
             ConfigError: a topic is not published in this run.
         """
-        subscriber = self._connect(topics, queue)
+        subscriber = self._connect(topics, queue=queue, hold=hold, delivery=delivery)
         self._subscribers.append(subscriber)
         return subscriber
 

@@ -22,6 +22,7 @@ from tectum.node.context import NodeContext
 from tectum.node.control import Report, State
 from tectum.rundir import read_run
 from tectum.transport.base import Subscriber
+from tectum.transport.joining import Delivery
 from tectum.transport.publisher import ZmqPublisher
 from tectum.transport.subscriber import ZmqSubscriber
 from tectum.transport.topics import resolve
@@ -115,7 +116,9 @@ class NodeHost:
         context.state = "running"
         report(Report(self.name, State.RUNNING))
 
-    def _connect(self, topics: tuple[str, ...], queue: int) -> Subscriber:
+    def _connect(
+        self, topics: tuple[str, ...], *, queue: int, hold: int, delivery: Delivery
+    ) -> Subscriber:
         known, nodes = self._run["topics"], self._run["nodes"]
         exact = resolve(topics, known, nodes)
         publishers = dict.fromkeys(
@@ -123,7 +126,14 @@ class NodeHost:
         )
         endpoints = [nodes[node]["endpoint"] for node in publishers]
         return ZmqSubscriber(
-            self.name, endpoints, exact, self._clock, queue=queue, nodes=publishers
+            self.name,
+            endpoints,
+            exact,
+            self._clock,
+            queue=queue,
+            hold=hold,
+            delivery=delivery,
+            nodes=publishers,
         )
 
 

@@ -63,13 +63,14 @@ def decoded(data: Buffer, encoding: str) -> AnyArray:
 class JpegPayload:
     """A picture that was published raw and stored as JPEG: decoded when it is looked at."""
 
-    __slots__ = ("_array", "_data", "_encoding", "_spec")
+    __slots__ = ("_array", "_claims", "_data", "_encoding", "_spec")
 
     def __init__(self, data: Buffer, encoding: str, spec: BufferSpec) -> None:
         """Keep the stored bytes; `spec` is the buffer as it was published."""
         self._data: Buffer | None = data
         self._encoding, self._spec = encoding, spec
         self._array: AnyArray | None = None
+        self._claims = 1
 
     @property
     def nbytes(self) -> int:
@@ -91,6 +92,13 @@ class JpegPayload:
             self._array = image.reshape(self._spec.shape)
         return self._array
 
+    def retain(self) -> None:
+        """Ask for one more `release`."""
+        self._claims += 1
+
     def release(self) -> None:
-        """Drop the bytes and the picture."""
+        """Drop the bytes and the picture once all have."""
+        self._claims -= 1
+        if self._claims > 0:
+            return
         self._data, self._array = None, None

@@ -12,6 +12,7 @@ from tectum.message import Message
 from tectum.node.context import NodeContext
 from tectum.testing.clock import FakeClock
 from tectum.transport.base import Subscriber
+from tectum.transport.joining import Delivery
 from tectum.transport.memory import MemoryBus
 from tectum.transport.topics import resolve, topic_name
 
@@ -79,6 +80,9 @@ class MemoryContext(NodeContext):
             self.clock.sleep_until_ns(instant_ns)
         return not self.stopping
 
-    def _connect_here(self, topics: tuple[str, ...], queue: int) -> Subscriber:
+    def _connect_here(
+        self, topics: tuple[str, ...], *, queue: int, hold: int, delivery: Delivery
+    ) -> Subscriber:
+        del hold, delivery  # in memory nothing is held
         exact = topics if self._topics is None else resolve(topics, self._topics, self._nodes)
         return self.bus.subscriber(self.name, exact, queue=queue, nodes=self._nodes)

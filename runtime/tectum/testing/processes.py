@@ -18,6 +18,7 @@ from tectum.node.base import Node
 from tectum.node.control import Lines, Order, Report, State, order_line, parse_report
 from tectum.rundir import process_started, write_run
 from tectum.transport.endpoint import ipc_endpoint
+from tectum.transport.pool_file import remove_pools
 from tectum.transport.subscriber import ZmqSubscriber
 from tectum.transport.topics import resolve, topic_name
 
@@ -102,6 +103,7 @@ class ProcessRun:
             node.process.kill()
             node.process.communicate()
             node.control.close()
+        remove_pools(self.folder.name)
         self._folder.cleanup()
 
     @property

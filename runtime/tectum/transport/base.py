@@ -22,6 +22,8 @@ class Gap(NamedTuple):
     incarnation: int
     first_seq: int
     missing: int
+    cause: str = ""
+    """Why, where this side caused it: overtaken, skipped."""
 
 
 class Received(NamedTuple):
@@ -56,6 +58,14 @@ class Publisher(Protocol):
 
         Raises:
             ContractError: an array or field that the wire cannot carry.
+        """
+        ...
+
+    def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
+        """Return a writable array to fill and then publish as the only array of one message.
+
+        Where payloads travel in shared memory it lies there, and publishing costs no copy. Its
+        content is undefined. May be called from any thread.
         """
         ...
 

@@ -23,6 +23,8 @@ _PAST = -1
 """The key of that sum among the incarnations, which are not negative."""
 OTHER = "?"
 """Where messages are counted whose topic cannot be read or was not asked for."""
+CAUSES = ("overtaken", "skipped")
+"""What this side may name as the cause of a loss of its own."""
 _UNNUMBERED = (Kind.PROMISE, Kind.END)
 
 
@@ -38,6 +40,8 @@ class _Account:
     nbytes: int = 0
     missing: int = 0
     queue_full: int = 0
+    named: dict[str, int] = field(default_factory=dict)
+    """Messages that this side lost itself, by cause."""
     duplicates: int = 0
     latched: int = -1
     """Number of the newest constant fact that was handed out."""
@@ -72,8 +76,8 @@ class _Account:
         self.missing += past.missing
         self.queue_full += past.queue_full
         self.duplicates += past.duplicates
-        for cause, count in past.lost.items():
-            self.lost[cause] = self.lost.get(cause, 0) + count
+        _add(self.lost, past.lost)
+        _add(self.named, past.named)
 
     @property
     def published(self) -> int:
@@ -125,17 +129,37 @@ class Inbox:
         account.nbytes += sum(payload.nbytes for payload in message.payloads)
         return [*gaps, Received(message)]
 
-    def refuse(self, topic: str) -> None:
-        """Count a malformed message of `topic`, or of no topic that was asked for."""
+    def lose(self, header: Header, cause: str) -> list[Received]:
+        """Return what is handed out in place of a message that this side loses itself."""
+        if header.topic not in self._topics:
+            self.refuse(OTHER)
+            return []
+        account = self._account(header.topic, header.incarnation)
+        account.begin(header.seq)
+        if header.seq < account.expected:
+            account.duplicates += 1
+            return []
+        gaps = self._gap(header, account, header.seq)
+        account.expected = header.seq + 1
+        account.missing += 1
+        account.named[cause] = account.named.get(cause, 0) + 1
+        gap = Gap(header.topic, header.incarnation, header.seq, 1, cause)
+        return [*gaps, Received(None, gap)]
+
+    def refuse(self, topic: str) -> int:
+        """Count a malformed message of `topic`, or of none that was asked for; return how many."""
         known = topic if topic in self._topics else OTHER
         self._refused[known] = self._refused.get(known, 0) + 1
+        return self._refused[known]
 
     def counters(self) -> dict[str, dict[str, Value]]:
         """Return the counts per topic, over all lives of its publisher.
 
-        `published` = `received` + `queue_full` + `refused_here` + `unexplained`, of what was
-        published since this subscriber joined, as far as it knows (so nothing is in flight;
-        constant facts that are repeated count nowhere). `gaps` counts the missing messages;
+        `published` = `received` + `queue_full` + `overtaken` + `skipped` + `refused_here` +
+        `unexplained`, of what was published since this subscriber joined, as far as it knows (so
+        nothing is in flight; constant facts that are repeated count nowhere). `overtaken`: its
+        place in shared memory was taken before its turn came; `skipped`: a newer one had come as
+        well and only that was wanted. `gaps` counts the missing messages;
         `refused` all malformed ones; `lost` what the publisher lost before it published;
         `lives` the incarnations; `ended` and `final` are those of the newest.
         """
@@ -148,21 +172,24 @@ class Inbox:
         accounts = list(self._accounts[topic].values())
         missing = sum(account.missing for account in accounts)
         queue_full = sum(account.queue_full for account in accounts)
-        refused = self._refused.get(topic, 0)
-        refused_here = min(refused, missing - queue_full)
         lost: dict[str, int] = {}
+        named = dict.fromkeys(CAUSES, 0)
         for account in accounts:
-            for cause, count in account.lost.items():
-                lost[cause] = lost.get(cause, 0) + count
+            _add(lost, account.lost)
+            _add(named, account.named)
+        open_ones = missing - queue_full - sum(named.values())
+        refused = self._refused.get(topic, 0)
+        refused_here = min(refused, open_ones)
         return {
             "published": sum(account.published for account in accounts),
             "received": sum(account.received for account in accounts),
             "bytes": sum(account.nbytes for account in accounts),
             "gaps": missing,
             "queue_full": queue_full,
+            **named,
             "refused": refused,
             "refused_here": refused_here,
-            "unexplained": missing - queue_full - refused_here,
+            "unexplained": open_ones - refused_here,
             "duplicates": sum(account.duplicates for account in accounts),
             "lost": lost,
             "lives": len(accounts),
@@ -225,6 +252,11 @@ class Inbox:
         if isinstance(lost, Mapping):
             account.lost = dict(_counts(lost.get(topic)))
         return gaps
+
+
+def _add(total: dict[str, int], counts: Mapping[str, int]) -> None:
+    for cause, count in counts.items():
+        total[cause] = total.get(cause, 0) + count
 
 
 def _counts(value: object) -> Iterator[tuple[str, int]]:

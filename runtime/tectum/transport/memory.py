@@ -15,7 +15,8 @@ from tectum.clock import NS_PER_S, Clock
 from tectum.message import Message, Value
 from tectum.transport.base import Received
 from tectum.transport.inbox import Inbox
-from tectum.transport.outbox import JOIN_PREFIX, STATEMENT, OutboxPublisher
+from tectum.transport.joining import joining
+from tectum.transport.outbox import STATEMENT, OutboxPublisher
 from tectum.transport.wire import encode
 
 __all__ = ["MemoryBus", "MemoryPublisher", "MemorySubscriber"]
@@ -154,7 +155,7 @@ class MemorySubscriber(_Wakeable):
 
     def joining(self, *, begins: bool) -> bytes:
         """Return the subscription by which publishers learn this name. For the bus."""
-        return bytes([begins]) + JOIN_PREFIX + self._name.encode()
+        return bytes([begins]) + joining(self._name, 0, "each")
 
     def wants(self, topic: str) -> bool:
         """Return whether `topic` was subscribed and there may be room. For the bus."""

@@ -28,19 +28,21 @@ from tectum.message import (
     Message,
     Value,
 )
+from tectum.transport.joining import Guest, guest_of
 from tectum.transport.topics import topic_name
 
-__all__ = ["JOIN_PREFIX", "STATEMENT", "OutboxPublisher", "new_incarnation"]
+__all__ = ["STATEMENT", "NoSlotError", "OutboxPublisher", "new_incarnation"]
 
 STATEMENT = "@statement"
 """The output on which every publisher states its counts."""
 STATEMENT_PERIOD_NS = 100 * NS_PER_MS
 FULL_QUEUES_KEPT = 64
 """How many places where a queue was found full a statement repeats."""
-JOIN_PREFIX = b"\xffjoin/"
-"""A subscriber's last subscription. 0xFF sorts behind every topic: ZeroMQ sends subscriptions in
-byte order when it connects, so whoever has joined has subscribed to everything else before."""
 _UNNUMBERED = (Kind.PROMISE, Kind.END)
+
+
+class NoSlotError(Exception):
+    """Readers hold all shared memory of a topic: the message is dropped and counted."""
 
 
 def new_incarnation() -> int:
@@ -61,6 +63,7 @@ class OutboxPublisher(ABC):
         self._lost: dict[str, dict[str, int]] = {}
         self._full: deque[dict[str, int]] = deque(maxlen=FULL_QUEUES_KEPT)
         self._joined: dict[str, dict[str, int]] = {}
+        self._guests: dict[str, Guest] = {}
         self._statement_due_ns = 0
         self._closed = False
 
@@ -102,6 +105,11 @@ class OutboxPublisher(ABC):
         )
         self._latched[header.topic] = Message(header)
         return header
+
+    def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
+        """Return a new writable array to be published on `output`; it may cost no copy."""
+        del output
+        return np.empty(shape, dtype)
 
     def promise(self, output: str, stamp_ns: int, *, begun: bool) -> None:
         """Say that nothing with a stamp before `stamp_ns` follows on `output`."""
@@ -156,8 +164,12 @@ class OutboxPublisher(ABC):
         if self._closed:
             msg = f"{message.header.topic}: the publisher of {self.node} is closed"
             raise ContractError(msg)
-        all_took_it = self._send(message)  # raises before it takes a number
         header = message.header
+        try:
+            all_took_it = self._send(message)  # raises before it takes a number
+        except NoSlotError:
+            self.name_loss(header.topic, "no_slot")
+            return
         if header.kind not in _UNNUMBERED:
             self._next[header.topic] = header.seq + 1
         if not all_took_it:
@@ -170,14 +182,15 @@ class OutboxPublisher(ABC):
         """Keep the list of subscribers; return whether one came."""
         newcomers = False
         for subscription in subscriptions:
-            begins, prefix = subscription[:1] == b"\1", subscription[1:]
-            if prefix.startswith(JOIN_PREFIX):
-                name = prefix.removeprefix(JOIN_PREFIX).decode("utf-8", "replace")
-                newcomers |= begins
-                if begins:
-                    self._joined[name] = self._counts()
-                else:
-                    self._joined.pop(name, None)
+            guest = guest_of(subscription[1:])
+            if guest is None:
+                continue
+            if subscription[:1] == b"\1":
+                newcomers = True
+                self._joined[guest.name], self._guests[guest.name] = self._counts(), guest
+            else:
+                self._joined.pop(guest.name, None)
+                self._guests.pop(guest.name, None)
         return newcomers
 
     def _repeat_facts(self) -> None:

@@ -19,13 +19,14 @@ class FramePayload:
     inference engines refuse arrays that are not aligned.
     """
 
-    __slots__ = ("_buffer", "_nbytes", "_spec")
+    __slots__ = ("_buffer", "_claims", "_nbytes", "_spec")
 
     def __init__(self, buffer: bytes | memoryview, spec: BufferSpec) -> None:
         """Keep `buffer`, whose size the wire decoder has checked against `spec`."""
         self._buffer: bytes | memoryview | None = buffer
         self._spec = spec
         self._nbytes = len(buffer)
+        self._claims = 1
 
     @property
     def nbytes(self) -> int:
@@ -50,6 +51,12 @@ class FramePayload:
         array.flags.writeable = False
         return array
 
+    def retain(self) -> None:
+        """Ask for one more `release`."""
+        self._claims += 1
+
     def release(self) -> None:
-        """Let go of the frame; views that were handed out keep it alive by themselves."""
-        self._buffer = None
+        """Let go of the frame once all have; arrays that were handed out keep it alive."""
+        self._claims -= 1
+        if self._claims <= 0:
+            self._buffer = None

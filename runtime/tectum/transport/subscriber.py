@@ -5,25 +5,45 @@ A publisher that dies and comes back is joined again by the next `wait` or `drai
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import zmq
 
 from tectum.clock import Clock
 from tectum.errors import WireError
-from tectum.message import Message, Value
+from tectum.message import Header, Kind, Message, Payload, Value
 from tectum.transport.base import Received
 from tectum.transport.endpoint import check_endpoint
 from tectum.transport.inbox import OTHER, Inbox
-from tectum.transport.outbox import JOIN_PREFIX, STATEMENT
+from tectum.transport.joining import Delivery, joining
+from tectum.transport.lease import OvertakenError, PoolReader
+from tectum.transport.outbox import STATEMENT
 from tectum.transport.payload import FramePayload
+from tectum.transport.pool_file import pools_are_possible
+from tectum.transport.queues import bounded_queue
+from tectum.transport.reference import Reference
 from tectum.transport.waiter import Waiter
-from tectum.transport.wire import decode, topic_frame, topic_of
+from tectum.transport.wire import decode_reference, topic_frame, topic_of
 
-__all__ = ["ZmqSubscriber"]
+__all__ = ["DEFAULT_HOLD", "ZmqSubscriber"]
+
+DEFAULT_HOLD = 8
+"""Of any subscriber that says nothing else; memory is only used where so much is really held."""
 
 RECONNECT_MS = 20
 MAX_FRAME_BYTES = 512 * 1024 * 1024
+_LASTING = (Kind.LATCHED, Kind.STATEMENT, Kind.PROMISE, Kind.END)
+_log = logging.getLogger(__name__)
+
+
+class _Come(NamedTuple):
+    """A message as it came."""
+
+    header: Header
+    reference: Reference | None
+    buffers: Sequence[bytes | memoryview]
 
 
 class ZmqSubscriber:
@@ -37,18 +57,31 @@ class ZmqSubscriber:
         clock: Clock,
         *,
         queue: int = 256,
+        hold: int = DEFAULT_HOLD,
+        delivery: Delivery = "each",
         nodes: Iterable[str] = (),
     ) -> None:
         """Join the publishers at `endpoints` as `name`, for `topics` (exact names).
 
-        `queue` bounds the messages kept on this side per publisher; `nodes` are those that
-        publish some of the topics and that no topic is named after.
+        Args:
+            name: unique in the run.
+            endpoints: of the publishers.
+            topics: exact names.
+            clock: for waiting.
+            queue: bounds the messages kept on this side per publisher.
+            hold: how many messages may be kept in the publishers' shared memory at a time;
+                further ones are copied out. 0: all payloads come inline.
+            delivery: what is wanted where this side cannot keep up.
+            nodes: those that publish some of the topics and that no topic is named after.
 
         Raises:
             ConfigError: an endpoint is not `ipc://` or too long.
             ContractError: a topic is not `node/output`.
         """
+        hold = hold if pools_are_possible() else 0
         self._inbox = Inbox(name, topics)
+        self._reader = PoolReader(hold)
+        self._delivery, self._queue, self._largest = delivery, queue, 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._socket.set(zmq.RCVHWM, queue)
         self._socket.set(zmq.LINGER, 0)
@@ -58,21 +91,26 @@ class ZmqSubscriber:
         publishing = {*nodes, *(topic.partition("/")[0] for topic in topics)}
         for topic in (*topics, *(f"{node}/{STATEMENT}" for node in publishing)):
             self._socket.subscribe(topic_frame(topic))
-        self._socket.subscribe(JOIN_PREFIX + name.encode())
+        self._socket.subscribe(joining(name, hold, delivery))
         for endpoint in endpoints:
             self._socket.connect(check_endpoint(endpoint))
         self._waiter = Waiter(clock, self._socket)
 
     def drain(self, limit: int = 1024) -> list[Received]:
         """Return everything that has arrived, at most about `limit`, without waiting."""
+        come: list[_Come] = []
         results: list[Received] = []
         for _ in range(limit):
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 break
-            results += self._take(frames)
-        return results
+            parsed = self._parsed(frames)
+            if parsed is not None and self._delivery == "newest":
+                come.append(parsed)
+            elif parsed is not None:
+                results += self._taken(parsed)
+        return results if self._delivery != "newest" else self._newest(come)
 
     def wait(self, timeout_ns: int) -> bool:
         """Wait until something has arrived or `wake` was called; False on time-out."""
@@ -91,20 +129,64 @@ class ZmqSubscriber:
         self._waiter.close()
         self._socket.close()
 
-    def _take(self, frames: Sequence[zmq.Frame]) -> list[Received]:
+    def _parsed(self, frames: Sequence[zmq.Frame]) -> _Come | None:
+        """Return a message as it came, or None where it is malformed."""
         buffers: list[bytes | memoryview] = [frames[0].bytes]
         buffers += [memoryview(frame.buffer) for frame in frames[1:]]
+        self._bound_queue(buffers)
         try:
-            header = decode(buffers)
-        except WireError:
-            self._inbox.refuse(_topic_or_other(frames[0].bytes))
+            return _Come(*decode_reference(buffers), buffers[2:])
+        except WireError as error:
+            self._refuse(_topic_or_other(buffers[0]), error)
+            return None
+
+    def _newest(self, come: Sequence[_Come]) -> list[Received]:
+        """Take the newest of each topic, and what takes no place of another."""
+        last = {item.header.topic: index for index, item in enumerate(come) if _can_age(item)}
+        results: list[Received] = []
+        for index, item in enumerate(come):
+            if _can_age(item) and index != last[item.header.topic]:
+                results += self._inbox.lose(item.header, "skipped")
+            else:
+                results += self._taken(item)
+        return results
+
+    def _taken(self, come: _Come) -> list[Received]:
+        header, reference, buffers = come
+        if reference is None:
+            pairs = zip(buffers, header.buffers, strict=True)
+            payloads: tuple[Payload, ...] = tuple(FramePayload(*pair) for pair in pairs)
+            return self._inbox.take(Message(header, payloads))
+        try:
+            payloads = self._reader.payloads(reference, header.buffers)
+        except OvertakenError:
+            return self._inbox.lose(header, "overtaken")
+        except WireError as error:
+            self._refuse(header.topic, error)
             return []
-        pairs = zip(buffers[2:], header.buffers, strict=True)
-        return self._inbox.take(Message(header, tuple(FramePayload(*pair) for pair in pairs)))
+        return self._inbox.take(Message(header, payloads))
+
+    def _refuse(self, topic: str, error: WireError) -> None:
+        """Count a message that breaks a rule; say so when the count doubles."""
+        count = self._inbox.refuse(topic)
+        if count & (count - 1) == 0:
+            _log.warning("refused %d messages of %s so far: %s", count, topic, error)
+
+    def _bound_queue(self, buffers: Sequence[bytes | memoryview]) -> None:
+        """Let fewer messages wait where they are larger: queues are bounded in bytes too."""
+        nbytes = sum(len(buffer) for buffer in buffers)
+        if nbytes > self._largest:
+            self._largest = nbytes
+            self._socket.set(zmq.RCVHWM, bounded_queue(self._queue, nbytes))
 
 
-def _topic_or_other(frame: bytes) -> str:
+def _can_age(come: _Come) -> bool:
+    """Return whether a newer message of the topic makes this one worthless."""
+    return come.header.kind not in _LASTING
+
+
+def _topic_or_other(frame: bytes | memoryview) -> str:
     try:
-        return topic_of(frame)
+        return topic_of(bytes(frame))
     except WireError:
         return OTHER

@@ -1,9 +1,10 @@
 """The wire: `Header` to bytes and back. Pure; `docs/wire.md` describes it byte by byte.
 
-A message is the topic ending in NUL, a MessagePack header, then one frame per buffer. `decode`
-trusts nothing: sizes, counts, types and ranges are checked, and whatever breaks a rule raises a
-`WireError` that names the rule. Unknown header keys are ignored (a later minor version may add
-them); an unknown version or kind is refused. No extension types, no trailing bytes, no pickle.
+A message is the topic ending in NUL, a MessagePack header, then one frame per buffer, or none where
+the header refers to shared memory. Decoding trusts nothing: sizes, counts, types and ranges are
+checked, and whatever breaks a rule raises a `WireError` that names the rule. Unknown header keys
+are ignored (a later minor version may add them); an unknown version or kind is refused. No
+extension types, no trailing bytes, no pickle.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 from tectum.errors import ContractError, WireError
 from tectum.message import DTYPES, BufferSpec, Header, Kind, Value
 from tectum.transport.kinds import kind_trouble
+from tectum.transport.reference import Reference, offsets
 
-__all__ = ["VERSION", "decode", "encode", "topic_frame", "topic_of"]
+__all__ = ["VERSION", "decode", "decode_reference", "encode", "topic_frame", "topic_of"]
 
 VERSION = 1
 MAX_TOPIC_BYTES = 200
@@ -36,8 +38,8 @@ _ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
 _SCALARS = (type(None), bool, int, float, str, bytes)
 
 
-def encode(header: Header) -> tuple[bytes, bytes]:
-    """Return the topic frame and the header frame.
+def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, bytes]:
+    """Return the topic frame and the header frame; with `reference` no buffer follows.
 
     Raises:
         ContractError: a topic, field or size is not one that `decode` would accept.
@@ -59,6 +61,8 @@ def encode(header: Header) -> tuple[bytes, bytes]:
     document.update((key, value) for key, value in optional if value)
     if header.fields:
         document["x"] = header.fields
+    if reference is not None:
+        document["p"] = list(reference)
     packed = _pack(header.topic, document)
     if len(packed) > MAX_HEADER_BYTES:
         msg = f"{header.topic}: header of {len(packed)} bytes, at most {MAX_HEADER_BYTES}"
@@ -67,7 +71,21 @@ def encode(header: Header) -> tuple[bytes, bytes]:
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Header:
-    """Return the header of a message's frames: topic, header, one frame per buffer.
+    """Return the header of a message that carries its buffers: topic, header, frames.
+
+    Raises:
+        WireError: a rule of the wire format is broken; the message names it.
+    """
+    header, reference = decode_reference(frames)
+    if reference is not None:
+        _refuse("reference (p)", reference.pool, "none in a message that stands alone")
+    return header
+
+
+def decode_reference(
+    frames: Sequence[bytes | memoryview],
+) -> tuple[Header, Reference | None]:
+    """Return the header of a message, and where its buffers lie unless they are in `frames`.
 
     Raises:
         WireError: a rule of the wire format is broken; the message names it.
@@ -81,6 +99,7 @@ def decode(frames: Sequence[bytes | memoryview]) -> Header:
     kind = document.get("k")
     if not isinstance(kind, str) or kind not in _KINDS:
         _refuse("kind (k)", kind, f"one of {', '.join(_KINDS)}")
+    reference = _reference(document.get("p"))
     header = Header(
         topic=topic,
         kind=_KINDS[kind],
@@ -92,12 +111,12 @@ def decode(frames: Sequence[bytes | memoryview]) -> Header:
         incarnation=_integer(document, "i", 0),
         frame_id=_text(document, "f"),
         fields=_fields(document.get("x", {})),
-        buffers=_buffers(document.get("b"), frames[2:]),
+        buffers=_buffers(document.get("b"), frames[2:], reference),
     )
     trouble = kind_trouble(header)
     if trouble is not None:
         raise WireError(trouble)
-    return header
+    return header, reference
 
 
 @lru_cache(maxsize=1024)
@@ -205,14 +224,43 @@ def _items(container: object) -> list[object]:
     return [item for item in items if type(item) not in _SCALARS]
 
 
-def _buffers(specs: object, frames: Sequence[bytes | memoryview]) -> tuple[BufferSpec, ...]:
-    if not isinstance(specs, list) or len(specs) != len(frames):
+def _reference(value: object) -> Reference | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != len(Reference._fields):
+        _refuse("reference (p)", value, "[pool, epoch, slot, sequence, bytes]")
+    pool, *numbers = value
+    if not isinstance(pool, str) or len(pool) > MAX_TOPIC_BYTES:
+        _refuse("pool (p)", pool, f"a name of at most {MAX_TOPIC_BYTES} bytes")
+    for number in numbers:
+        if type(number) is not int or not 0 <= number < _INT63:
+            _refuse("number of a reference (p)", number, "0 to 2^63 - 1")
+    return Reference(pool, *numbers)
+
+
+def _buffers(
+    specs: object, frames: Sequence[bytes | memoryview], reference: Reference | None
+) -> tuple[BufferSpec, ...]:
+    expected = "at least one" if reference else f"{len(frames)}, one per frame"
+    if not isinstance(specs, list) or not (
+        0 < len(specs) <= MAX_BUFFERS and not frames if reference else len(specs) == len(frames)
+    ):
         found = len(specs) if isinstance(specs, list) else type(specs).__name__
-        _refuse("buffers (b)", found, f"a list of {len(frames)}, one per frame")
-    return tuple(_buffer(spec, frame) for spec, frame in zip(specs, frames, strict=True))
+        _refuse("buffers (b)", found, f"a list of {expected}")
+    found_specs = tuple(_buffer(spec) for spec in specs)
+    if reference:
+        _, size = offsets(spec.nbytes for spec in found_specs)
+        if size != reference.nbytes:
+            _refuse("size of a reference (p)", reference.nbytes, f"{size} bytes, as buffers imply")
+        return found_specs
+    for spec, frame in zip(found_specs, frames, strict=True):
+        if spec.nbytes != len(frame):
+            what = f"{spec.nbytes} bytes, as {spec.dtype} {list(spec.shape)} implies"
+            _refuse("buffer size", len(frame), what)
+    return found_specs
 
 
-def _buffer(spec: object, frame: bytes | memoryview) -> BufferSpec:
+def _buffer(spec: object) -> BufferSpec:
     if not isinstance(spec, list) or len(spec) != 2:
         _refuse("buffer", spec, "[dtype, shape]")
     dtype, shape = spec
@@ -220,13 +268,9 @@ def _buffer(spec: object, frame: bytes | memoryview) -> BufferSpec:
         _refuse("dtype", dtype, f"one of {', '.join(_ITEM_BYTES)}")
     if not isinstance(shape, list) or len(shape) > MAX_DIMS:
         _refuse("shape", shape, f"a list of at most {MAX_DIMS} extents")
-    nbytes = _ITEM_BYTES[dtype]
     for extent in shape:
         if type(extent) is not int or not 0 <= extent < _INT63:
             _refuse("extent", extent, "0 to 2^63 - 1")
-        nbytes *= extent
-    if nbytes != len(frame):
-        _refuse("buffer size", len(frame), f"{nbytes} bytes, as {dtype} {shape} implies")
     return BufferSpec(dtype, tuple(shape))
 
 

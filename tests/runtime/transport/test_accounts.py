@@ -29,7 +29,7 @@ def test_what_a_statement_counts_and_has_not_come_is_a_gap_at_once():
     inbox = Inbox("ear", [TOPIC])
     inbox.take(text(0))
     (gap,) = inbox.take(statement({TOPIC: 3}))
-    assert (gap.message, gap.gap[2:]) == (None, (1, 2))
+    assert (gap.message, gap.gap[2:4]) == (None, (1, 2))
     assert inbox.take(statement({TOPIC: 3})) == []
     row = inbox.counters()[TOPIC]
     assert (row["published"], row["received"], row["unexplained"]) == (3, 1, 2)
@@ -40,7 +40,7 @@ def test_a_statement_from_before_the_joining_counts_nothing():
     assert inbox.take(statement({TOPIC: 100}, joined={"other": {TOPIC: 0}})) == []
     assert inbox.counters()[TOPIC]["published"] == 0
     (gap,) = inbox.take(statement({TOPIC: 100}, joined={"ear": {TOPIC: 98}}))
-    assert gap.gap[2:] == (98, 2)
+    assert gap.gap[2:4] == (98, 2)
 
 
 def test_a_gap_is_explained_from_where_the_queue_was_full():

@@ -1,0 +1,182 @@
+"""The subscriber's side of shared memory: leases on slots, and payloads that are read in place.
+
+A lease is a read lock on the slot's byte, held by an open file of its own: the kernel frees it when
+this process dies. After locking, epoch and sequence are checked: a slot that has been written again
+since is refused as overtaken. A lease ends when its message was released (or dropped) and no array
+on its bytes is left. At most `hold` leases are kept at a time; what comes beyond is copied out, so
+that a slow reader costs others nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections import deque
+
+import numpy as np
+
+from tectum.errors import ContractError, WireError
+from tectum.message import AnyArray, BufferSpec
+from tectum.transport.pool_file import PoolFile, lock
+from tectum.transport.reference import Reference, offsets
+from tectum.transport.region import Region
+
+__all__ = ["OvertakenError", "PoolPayload", "PoolReader"]
+
+POOLS_KEPT = 16
+"""Mapped at a time and topic prefix; a reader of more maps the oldest anew."""
+
+
+class OvertakenError(Exception):
+    """The slot holds another message by now."""
+
+
+class PoolReader:
+    """Takes leases for one subscriber. For its thread; leases may end in any."""
+
+    def __init__(self, hold: int) -> None:
+        """Keep at most `hold` leases at a time."""
+        self._hold = hold
+        self._pools: dict[str, _Leases] = {}
+        self._live = 0
+        self._ended: deque[None] = deque()
+
+    def payloads(
+        self, reference: Reference, specs: tuple[BufferSpec, ...]
+    ) -> tuple[PoolPayload, ...]:
+        """Return the buffers that `reference` means.
+
+        Raises:
+            OvertakenError: the slot has been written again, or its publisher was reaped.
+            WireError: the reference fits no pool.
+        """
+        region = self._leases(reference.pool).take(reference, self._end)
+        self._live += 1
+        while self._ended:
+            self._ended.popleft()
+            self._live -= 1
+        content = region.array()
+        del region
+        if self._live > self._hold:
+            content = content.copy()  # the lease ends with the region, right here
+            content.flags.writeable = False
+        begins, _ = offsets(spec.nbytes for spec in specs)
+        return tuple(
+            PoolPayload(content[begin : begin + spec.nbytes], spec)
+            for begin, spec in zip(begins, specs, strict=True)
+        )
+
+    def _end(self) -> None:
+        self._ended.append(None)
+
+    def _leases(self, name: str) -> _Leases:
+        if name not in self._pools:
+            try:
+                file = PoolFile.open(name)
+            except WireError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    raise OvertakenError from error
+                raise
+            self._forget_former(name)
+            self._pools[name] = _Leases(file)
+        return self._pools[name]
+
+    def _forget_former(self, name: str) -> None:
+        """Unmap, once their leases have ended, the pools of earlier lives and the oldest."""
+        life = name.rpartition(".")[0]
+        node = life.rpartition("-")[0]
+        former = [
+            other
+            for other in self._pools
+            if other.rpartition("-")[0] == node and other.rpartition(".")[0] != life
+        ]
+        for other in (*former, *list(self._pools)[:-POOLS_KEPT]):
+            self._pools.pop(other, None)
+
+
+class _Leases:
+    """One pool and the open files on which its leases are locked."""
+
+    def __init__(self, file: PoolFile) -> None:
+        self._file = file
+        self._idle: deque[int] = deque()
+
+    def take(self, reference: Reference, ended: object) -> Region:
+        """Return the bytes of a slot, leased until no array on them is left."""
+        file, slot = self._file, reference.slot
+        if not (reference.epoch == file.epoch and 0 <= slot < file.slots):
+            msg = f"{file.name} has no slot {slot} in epoch {reference.epoch}"
+            raise WireError(msg)
+        if not 0 <= reference.nbytes <= file.slot_bytes:
+            msg = f"{file.name}: {reference.nbytes} bytes in a slot of {file.slot_bytes}"
+            raise WireError(msg)
+        fd = self._description()
+        if not lock(fd, fcntl.F_RDLCK, slot):
+            self._idle.append(fd)
+            raise OvertakenError
+        if int(file.sequences[slot]) != reference.sequence:
+            self._unlock(fd, slot)
+            raise OvertakenError
+
+        def freed() -> None:
+            file.done[slot] += 1
+            self._unlock(fd, slot)
+            ended()  # type: ignore[operator]
+
+        address = file.address + slot * file.slot_bytes
+        return Region(address, reference.nbytes, file, writable=False, freed=freed)
+
+    def _description(self) -> int:
+        """Return an open file of its own, so that its lock is nobody else's."""
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        return os.open(f"/proc/self/fd/{self._file.locks}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _unlock(self, fd: int, slot: int) -> None:
+        lock(fd, fcntl.F_UNLCK, slot)
+        self._idle.append(fd)
+
+    def __del__(self) -> None:
+        """Close the files; leases that are left keep this object alive."""
+        while self._idle:
+            os.close(self._idle.pop())
+
+
+class PoolPayload:
+    """One buffer in a slot. The lease ends with the last payload and the last array."""
+
+    __slots__ = ("_claims", "_content", "_nbytes", "_spec")
+
+    def __init__(self, content: AnyArray, spec: BufferSpec) -> None:
+        """Be the bytes `content`."""
+        self._content: AnyArray | None = content
+        self._spec = spec
+        self._nbytes = content.nbytes
+        self._claims = 1
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in bytes, also after `release`."""
+        return self._nbytes
+
+    def array(self) -> AnyArray:
+        """Return a read-only array of the declared dtype and shape.
+
+        Raises:
+            ContractError: the payload was released.
+        """
+        if self._content is None:
+            msg = "this payload was released; take what you need before Message.release()"
+            raise ContractError(msg)
+        return self._content.view(np.dtype(self._spec.dtype)).reshape(self._spec.shape)
+
+    def retain(self) -> None:
+        """Ask for one more `release`."""
+        self._claims += 1
+
+    def release(self) -> None:
+        """Give the bytes back once all have; arrays that were handed out keep the lease."""
+        self._claims -= 1
+        if self._claims <= 0:
+            self._content = None

@@ -1,0 +1,265 @@
+"""The publisher's side of shared memory: slots that are written once and read in place.
+
+A message is placed in a slot that the publisher can lock for writing. Preferred is the slot that
+was written last among those with which all readers are done (its bytes are still in the cache),
+then one never used, then the one written longest ago: whoever has not taken its lease by then is
+overtaken. Slots get their memory when they are first used. `Pools` keeps one pool per topic and
+replaces it by a larger one when a message does not fit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from tectum.message import AnyArray, BufferSpec
+from tectum.transport.outbox import NoSlotError
+from tectum.transport.pool_file import (
+    SHARED_MEMORY,
+    PoolFile,
+    holders,
+    lock,
+    pool_name,
+    pools_are_possible,
+    remove_pools,
+)
+from tectum.transport.reference import Reference, offsets
+from tectum.transport.region import Region
+
+__all__ = ["SPARE_SLOTS", "Pools"]
+
+SPARE_SLOTS = 2
+"""Beside the slots that readers may hold: one that is written and one that is on its way."""
+PAGE = 4096
+_log = logging.getLogger(__name__)
+
+
+class _NoMemoryError(Exception):
+    """Shared memory is full: payloads go inline."""
+
+
+class _Pool:
+    """The slots of one topic."""
+
+    def __init__(self, file: PoolFile) -> None:
+        self.file = file
+        self._sequence = 0
+        self._allocated = 0
+        self._full = False
+        self._loans: dict[int, tuple[int, int]] = {}
+        """Address of an array that was lent -> its slot, and which loan it is."""
+        self._lendings = 0
+        self._returned: deque[tuple[int, int]] = deque()
+        """Address and loan of arrays that are gone, published or not."""
+        self._expected = 1
+
+    @property
+    def slot_bytes(self) -> int:
+        return self.file.slot_bytes
+
+    def place(self, arrays: Sequence[AnyArray], limit: int, readers: int) -> Reference:
+        """Return a reference to `arrays`, copied into a slot unless they were lent from one."""
+        begins, end = offsets(array.nbytes for array in arrays)
+        slot = self._lent(arrays)
+        if slot is None:
+            slot = self._claim(limit, readers)
+            for array, begin in zip(arrays, begins, strict=True):
+                at = slot * self.slot_bytes + begin
+                goal = self.file.bytes[at : at + array.nbytes]
+                goal.view(array.dtype).reshape(array.shape)[...] = array
+        self._sequence += 1
+        self.file.done[slot] = 0
+        self.file.sequences[slot] = self._sequence
+        lock(self.file.locks, fcntl.F_UNLCK, slot)
+        return Reference(self.file.name, self.file.epoch, slot, self._sequence, end)
+
+    def loan(self, nbytes: int, limit: int, readers: int) -> Region:
+        """Return the bytes of a slot that is locked until they are published or dropped."""
+        slot = self._claim(limit, readers)
+        address = self.file.address + slot * self.slot_bytes
+        self._lendings += 1
+        ticket = (address, self._lendings)
+        self._loans[address] = (slot, self._lendings)
+        return Region(
+            address, nbytes, self.file, writable=True, freed=lambda: self._returned.append(ticket)
+        )
+
+    def is_done(self) -> bool:
+        """Return whether readers are done with everything that was published."""
+        used = self.file.sequences > 0
+        return bool((self.file.done[used] >= self._expected).all())
+
+    def _lent(self, arrays: Sequence[AnyArray]) -> int | None:
+        """Return the slot that the one array is the beginning of, if it was lent."""
+        if len(arrays) != 1:
+            return None
+        slot, _ = self._loans.pop(int(arrays[0].__array_interface__["data"][0]), (None, 0))
+        return slot
+
+    def _claim(self, limit: int, readers: int) -> int:
+        """Return a slot that is locked for writing.
+
+        Raises:
+            NoSlotError: readers hold them all.
+            _NoMemoryError: not one slot could be given memory.
+        """
+        self._take_returned()
+        lent = {slot for slot, _ in self._loans.values()}
+        for slot in self._candidates(limit, readers):
+            if slot in lent or not lock(self.file.locks, fcntl.F_WRLCK, slot):
+                continue
+            if slot < self._allocated or self._allocate(slot):
+                self._learn(slot)
+                return slot
+            lock(self.file.locks, fcntl.F_UNLCK, slot)
+        if self._full and not self._allocated:
+            raise _NoMemoryError
+        raise NoSlotError
+
+    def _candidates(self, limit: int, readers: int) -> list[int]:
+        """Return slots in the order in which they should be tried."""
+        self._expected = min(self._expected, max(1, readers))
+        sequences = self.file.sequences[: self._allocated].tolist()
+        done = self.file.done[: self._allocated].tolist()
+        by_age = sorted(range(self._allocated), key=sequences.__getitem__)
+        freed = [slot for slot in reversed(by_age) if done[slot] >= self._expected]
+        fresh = [self._allocated] if self._allocated < limit and not self._full else []
+        return [*freed, *fresh, *(slot for slot in by_age if done[slot] < self._expected)]
+
+    def _learn(self, slot: int) -> None:
+        """See how many readers were done with what is overwritten now: so many read this topic."""
+        if self.file.sequences[slot]:
+            self._expected = max(1, int(self.file.done[slot]))
+
+    def _allocate(self, slot: int) -> bool:
+        self._full = not self.file.allocate(slot)
+        if not self._full:
+            self._allocated = slot + 1
+        return not self._full
+
+    def _take_returned(self) -> None:
+        while self._returned:
+            address, lending = self._returned.popleft()
+            slot, latest = self._loans.get(address, (0, 0))
+            if latest == lending:  # else it was published
+                del self._loans[address]
+                lock(self.file.locks, fcntl.F_UNLCK, slot)
+
+
+class Pools:
+    """The pools of one publisher's life. For its thread; `loan` may be called from any."""
+
+    def __init__(self, run: str, node: str, epoch: int, say: Callable[[int], str] = str) -> None:
+        """Remove what earlier lives of `node` left; nothing is allocated yet.
+
+        `say` tells a person whose process a pid is.
+        """
+        self.holds = 0
+        """How many leases all present readers may hold."""
+        self.readers = 1
+        self._run, self._node = run, node
+        self._epoch, self._say = epoch, say
+        self._lock = threading.Lock()
+        self._pools: dict[str, _Pool] = {}
+        self._retired: list[_Pool] = []
+        self._made = 0
+        self._usable = pools_are_possible()
+        self._warned: set[str] = set()
+        remove_pools(run, node)
+
+    def place(self, topic: str, arrays: Sequence[AnyArray]) -> Reference | None:
+        """Return a reference to `arrays` in shared memory; None: send them inline.
+
+        Raises:
+            NoSlotError: readers hold every slot.
+        """
+        if not self._usable:
+            return None
+        _, size = offsets(array.nbytes for array in arrays)
+        with self._lock:
+            try:
+                pool = self._fitting(topic, size)
+                return pool.place(arrays, self._limit(pool), self.readers)
+            except _NoMemoryError:
+                self._give_up(size)
+                return None
+            except NoSlotError:
+                self._name_holders(topic)
+                raise
+
+    def loan(self, topic: str, dtype: str, shape: tuple[int, ...]) -> AnyArray | None:
+        """Return a writable array inside shared memory; None: use memory of your own."""
+        nbytes = BufferSpec(dtype, shape).nbytes
+        if not self._usable or nbytes == 0:
+            return None
+        with self._lock:
+            try:
+                pool = self._fitting(topic, nbytes)
+                region = pool.loan(nbytes, self._limit(pool), self.readers)
+            except _NoMemoryError:
+                self._give_up(nbytes)
+                return None
+            except NoSlotError:
+                return None
+        return region.array().view(dtype).reshape(shape)
+
+    def close(self) -> None:
+        """Remove pools with which all readers are done; others stay until the run is reaped."""
+        with self._lock:
+            for pool in (*self._retired, *self._pools.values()):
+                if pool.is_done():
+                    pool.file.unlink()
+            self._pools, self._retired = {}, []
+
+    def _limit(self, pool: _Pool) -> int:
+        return min(SPARE_SLOTS + self.holds, pool.file.slots)
+
+    def _fitting(self, topic: str, size: int) -> _Pool:
+        """Return the pool of `topic`, a new one where the present one is too small."""
+        pool = self._pools.get(topic)
+        needed = SPARE_SLOTS + self.holds
+        if pool and pool.slot_bytes >= size and pool.file.slots >= needed:
+            return pool
+        grown = size if pool is None or pool.slot_bytes >= size else size * 3 // 2
+        least = pool.slot_bytes if pool else 0
+        slot_bytes = max(-(-grown // PAGE) * PAGE, least)
+        name = pool_name(self._run, self._node, self._epoch, self._made)
+        try:
+            file = PoolFile.create(name, self._epoch, max(16, 2 * needed), slot_bytes)
+        except OSError as error:
+            _log.debug("%s: %s", name, error)
+            raise _NoMemoryError from error
+        self._made += 1
+        if pool is not None:
+            self._retire(pool)
+        self._pools[topic] = _Pool(file)
+        return self._pools[topic]
+
+    def _retire(self, pool: _Pool) -> None:
+        """Forget a pool that was replaced; the one before it is surely read or lost by now."""
+        for old in self._retired:
+            old.file.unlink()
+        self._retired = [pool]
+
+    def _give_up(self, size: int) -> None:
+        self._usable = False
+        needed = (SPARE_SLOTS + self.holds) * size
+        _log.warning(
+            "%s is too small: payloads are sent through sockets, which is slower; this publisher "
+            "needs %.0f MB there (in a container: --shm-size)", SHARED_MEMORY, needed / 1e6,
+        )  # fmt: skip
+
+    def _name_holders(self, topic: str) -> None:
+        """Say once per topic who holds all slots."""
+        if topic in self._warned:
+            return
+        self._warned.add(topic)
+        found = holders(self._pools[topic].file.name)
+        who = ", ".join(f"{self._say(pid)} holds {len(slots)}" for pid, slots in found.items())
+        _log.warning(
+            "%s: no slot is free, messages are dropped and counted as no_slot (%s)",
+            topic, who or "nobody that can be seen",
+        )  # fmt: skip
