@@ -1,4 +1,4 @@
-"""`tectum models`: which models there are, and what the manifest of one says."""
+"""`tectum models`: which models there are, what a manifest says, how fast one is, a new one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tectum_launch.commands.models_add import add
+from tectum_launch.commands.models_bench import bench
+
 if TYPE_CHECKING:
     from tectum.inference.manifest import Manifest, Variant
 
@@ -16,7 +19,11 @@ __all__ = ["models"]
 
 @click.group()
 def models() -> None:
-    """List the models that a graph can name, or show one."""
+    """List the models that a graph can name; show, measure or add one."""
+
+
+models.add_command(bench)
+models.add_command(add)
 
 
 @models.command("list")

@@ -69,9 +69,12 @@ class OnnxEncoder:
         return {self.manifest.model: self.sessions[self.variants[0]].sha256}
 
     def warm_up(self, variant: str) -> None:
-        """Run once on an empty sample."""
+        """Run once on an empty sample, to the end: a device that is only asked has not run yet."""
         cut = plausible_cut(self._sensed, prepared=bool(self._before))
-        self.run(variant, {self.name: cut}, None, NeverStopped()).release()
+        output = self.run(variant, {self.name: cut}, None, NeverStopped())
+        for held in output.held.values():
+            held.numpy()
+        output.release()
 
     def run(
         self, variant: str, args: Mapping[str, StageArg], state: State | None, stopper: Stopper

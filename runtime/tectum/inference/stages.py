@@ -25,7 +25,7 @@ from tectum.inference.session import SessionOptions
 from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, Stage
 
-__all__ = ["SPECS", "build_stage"]
+__all__ = ["SPECS", "build_stage", "model_stage"]
 
 Inputs = Mapping[str, Sequence[OutputSpec]]
 
@@ -63,6 +63,21 @@ def build_stage(
     wired = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs, ())
     parts = _Parts(name, wired, rig, device or {}, sessions or Sessions())
     return SPECS[kind](settings, parts)
+
+
+def model_stage(manifest: Manifest, device: Device) -> OnnxEncoder | OnnxHead:
+    """Return the model of `manifest` alone on `device`, as a stage, to be measured or tried.
+
+    Raises:
+        ConfigError, ModelError, DeviceError: as `build_stage`.
+    """
+    if not manifest.is_head:
+        return OnnxEncoder(manifest, name=manifest.model, device=device)
+    given = {
+        name: (OutputSpec(name, "embedding", facts={"modality": name}),)
+        for name in manifest.modalities
+    }
+    return OnnxHead(manifest, name=manifest.model, inputs=given, device=device)
 
 
 class _Parts:
