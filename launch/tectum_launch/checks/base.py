@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tectum.clock import NS_PER_MS, NS_PER_S
@@ -23,6 +23,8 @@ class Fusion:
     part: FusionPart
     rig: Mapping[str, Any] | None
     document: Document
+    costs: Mapping[str, int] = field(default_factory=dict)
+    """`stage/variant` -> ns, where measured or assumed; goes before the manifests."""
 
     @property
     def plan(self) -> Plan:
@@ -41,12 +43,20 @@ class Fusion:
         return Finding(self.document.place(path), path, message, level=level)
 
     def latency_ns(self, stage: str) -> int:
-        """Return the claimed cost of one run; 0: none is claimed, or there is no stage."""
-        return self.part.stages[stage].latency_ns if stage else 0
+        """Return what one run of the best variant costs; 0: not known, or there is no stage."""
+        known = self._known_ns(stage)
+        return known[0] if known else self.part.stages[stage].latency_ns if stage else 0
 
     def least_ns(self, stage: str) -> int:
-        """Return the claimed cost of one run of the cheapest variant."""
-        return self.part.stages[stage].least_ns if stage else 0
+        """Return what one run of the cheapest variant costs."""
+        known = self._known_ns(stage)
+        return min(known) if known else self.part.stages[stage].least_ns if stage else 0
+
+    def _known_ns(self, stage: str) -> list[int]:
+        """Return the costs of its variants that are measured or assumed, best variant first."""
+        variants = self.plan.stage(stage).variants if stage else ()
+        keys = [f"{stage}/{variant}" for variant in variants]
+        return [self.costs[key] for key in keys if key in self.costs]
 
     def stage_path(self, stage: str) -> KeyPath:
         """Return the key path, inside this node, that names the stage's models."""

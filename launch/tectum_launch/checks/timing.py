@@ -1,6 +1,7 @@
-"""Checks of time: the budget can be kept, and the lanes keep up with the sensors.
+"""Checks of time: the budget can be kept, and windows end in time.
 
-Costs are those that model manifests claim, on the CPU; a stage without a claim counts nothing.
+Costs are measured or assumed, else those that model manifests claim, on the CPU; a stage of which
+nothing is known counts nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tectum.units import duration_text
 from tectum_launch.checks.base import Fusion, at_least_text
 from tectum_launch.findings import Finding, KeyPath
 
-__all__ = ["budget_can_be_met", "lanes_keep_up", "least_ns", "needed_ns", "windows_end_in_time"]
+__all__ = ["budget_can_be_met", "least_ns", "needed_ns", "windows_end_in_time"]
 
 
 def needed_ns(fusion: Fusion) -> int:
@@ -76,22 +77,6 @@ def windows_end_in_time(fusion: Fusion) -> Iterator[Finding]:
         )
         path: KeyPath = ("inputs", item.name, "align", "window", "lead")
         yield fusion.finding(path, message, level="error" if item.required else "warning")
-
-
-def lanes_keep_up(fusion: Fusion) -> Iterator[Finding]:
-    """The lanes can do, per second, what the rates ask for."""
-    plan, trigger_ns = fusion.plan, fusion.trigger_period_ns
-    load = fusion.latency_ns(plan.head) / trigger_ns if trigger_ns else 0.0
-    for item in plan.inputs:
-        on_sample = item.encoder and plan.stage(item.encoder).on == "sample"
-        pace_ns = item.period_ns if on_sample else trigger_ns
-        load += fusion.latency_ns(item.encoder) / pace_ns if pace_ns else 0.0
-    if load > plan.lanes:
-        message = (
-            f"the models keep {load:.1f} lanes busy, but there are {plan.lanes}: triggers will be "
-            f"shed; lanes: {int(load) + 1} on as many cores would do, or a slower trigger"
-        )
-        yield fusion.finding(("lanes",), message)
 
 
 def _least_encoding_ns(fusion: Fusion, combination: Requirement) -> int:

@@ -102,6 +102,11 @@ class Keys:
         """Return the mapping at `key`, empty where it is absent."""
         return Keys(self.get(key, dict, {}), self.place, self.at(key))
 
+    def rest_of(self, key: str) -> object:
+        """Return the value of `key` as it is, whatever its type; None where it is absent."""
+        self._known.append(key)
+        return self._left.pop(key, None)
+
     def rest(self) -> dict[str, Any]:
         """Return what is left, and leave nothing."""
         left, self._left = self._left, {}
