@@ -31,7 +31,9 @@ def demo_words(demo: Demo) -> list[str]:
         f"  {_losses(report)}",
     ]
     ledger = demo.ledger
-    causes = explain_span(ledger.rows, ledger.plan, ledger.notes, most=_CAUSES)[1:]
+    causes = explain_span(
+        ledger.rows, ledger.plan, ledger.notes, arrivals=ledger.arrivals, most=_CAUSES
+    )[1:]
     if causes:
         lines += ["", "Why some answers had to do without a sensor (times in UTC):"]
         lines += [f"  - {cause}" for cause in causes]

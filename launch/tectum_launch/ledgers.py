@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError, DataError
+from tectum.ledger.came import Came, came
 from tectum.ledger.codec import row_from
 from tectum.ledger.row import Row
+from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import Plan, plan_from
 
@@ -35,11 +37,18 @@ class Ledger:
     plan: Plan
     rows: list[Row] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    arrivals: dict[str, list[Sequence[int]]] = field(default_factory=dict)
+    """As `tectum.ledger.came` has them."""
 
     def take(self, rows: Iterable[Any], notes: Iterable[Any]) -> None:
         """Take up rows and notes as the wire has them."""
         self.rows += [row_from(row) for row in rows]
         self.notes += [Note(**note) for note in notes]
+
+    def take_arrivals(self, arrivals: Came) -> None:
+        """Take up what came to the inputs."""
+        for name, samples in arrivals.items():
+            self.arrivals.setdefault(name, []).extend(samples)
 
 
 def read_ledgers(where: str | None = None) -> list[Ledger]:
@@ -120,6 +129,7 @@ def _taken(node: str, ledger: Ledger | None, entry: object, path: Path) -> Ledge
     if ledger is None:
         return Ledger(node, _plan(entry["plan"], path))
     ledger.take(*([entry[key]] if key in entry else [] for key in ("row", "note")))
+    ledger.take_arrivals(entry.get("came", {}))
     return ledger
 
 
@@ -133,16 +143,28 @@ def _from_log(path: Path) -> list[Ledger]:
             if header.fields.get("fact") == "plan":
                 node = header.topic.partition("/")[0]
                 ledgers[node] = Ledger(node, _plan(header.fields["plan"], path))
-        topics = [name for name, topic in reader.topics.items() if topic.kind is Kind.LEDGER]
+        kinds = (Kind.LEDGER, Kind.JOURNAL)
+        topics = [name for name, topic in reader.topics.items() if topic.kind in kinds]
         for record in reader.messages(topics) if topics else ():
             header = record.message.header
             ledger = ledgers.get(header.topic.partition("/")[0])
-            if ledger is not None:
+            if ledger is not None and header.kind is Kind.JOURNAL:
+                ledger.take_arrivals(came(_arrived(header.fields), ledger.plan))
+            elif ledger is not None:
                 ledger.take(_listed(header.fields, "rows"), _listed(header.fields, "notes"))
     if not ledgers:
         msg = f"{path} has no ledger: record the topics of the fusion node too, topics: ['*']"
         raise DataError(msg)
     return list(ledgers.values())
+
+
+def _arrived(fields: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield the arrivals of a batch of the journal."""
+    from tectum.recording.journal import event_from  # noqa: PLC0415 - start-up
+
+    for event in _listed(fields, "events"):
+        if event[0] == "a":
+            yield event_from(event)
 
 
 def _listed(fields: Mapping[str, Any], key: str) -> list[Any]:

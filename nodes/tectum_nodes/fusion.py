@@ -20,6 +20,7 @@ from tectum.inference.placement import placement_lines
 from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, Stage, StageOutput
 from tectum.inference.stages import build_stage
+from tectum.ledger.came import came
 from tectum.ledger.codec import row_document
 from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
@@ -40,6 +41,8 @@ __all__ = ["FusionNode"]
 _HEALTH_EVERY_NS = 500 * NS_PER_MS
 _REPORT_EVERY_NS = NS_PER_S
 _LONGEST_WAIT_NS = 50 * NS_PER_MS
+_MOST_CAME = 256
+"""Arrivals that are kept for the ledger's file while no row is closed."""
 
 
 class FusionConfig(NodeConfig):
@@ -170,6 +173,7 @@ class Desk:
         self._tally = Tally(plan)
         self._ledger = LedgerFile(context.folder / f"{context.name}.ledger", plan)
         self._report = ReportFile(context.folder / f"{context.name}.report.json")
+        self._came: dict[str, list[list[int]]] = {}
         self._period_ns = 0
         self._last_stamp_ns = 0
         self._next_health_ns = self._next_report_ns = 0
@@ -206,10 +210,11 @@ class Desk:
         self._ledger.close()
 
     def close_row(self, row: Row) -> None:
-        """Write a final row to the ledger."""
+        """Write a final row to the ledger, and to its file also what came since the last one."""
         self._tally.add(row)
         document = row_document(row)
-        self._ledger.add({"row": document})
+        self._ledger.add({"row": document, "came": self._came})
+        self._came = {}
         self._publish_ledger(row.stamp_ns, rows=[document], notes=[])
 
     def note(self, note: Note) -> None:
@@ -222,6 +227,11 @@ class Desk:
 
     def journal(self, events: list[Event]) -> None:
         """Write events to the journal."""
+        for name, samples in came(events, self._plan).items():
+            self._came.setdefault(name, []).extend(samples)
+        if sum(map(len, self._came.values())) > _MOST_CAME:
+            self._ledger.add({"came": self._came})
+            self._came = {}
         self._context.publish(
             "journal",
             Kind.JOURNAL,

@@ -1,8 +1,8 @@
 """What a fusion node leaves in the run's directory: the latest rows, and the report's core.
 
-The ledger file is a sequence of MessagePack maps, `{"plan": ...}` first, then `{"row": ...}` and
-`{"note": ...}`. It is bounded: at 8 MB it is moved to `<name>.old` and begun anew. Both files can
-be read at any moment, also after the node was killed.
+The ledger file is a sequence of MessagePack maps, `{"plan": ...}` first, then maps of `row`, `note`
+and `came` (arrivals, see `tectum.ledger.came`). It is bounded: at 8 MB it is moved to `<name>.old`
+and begun anew. Both files can be read at any moment, also after the node was killed.
 """
 
 from __future__ import annotations

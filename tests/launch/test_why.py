@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tectum.ledger.came import came
 from tectum.ledger.codec import row_document
 from tectum.message import ArrayPayload, Header, Kind, Message, Sample, SampleRef
 from tectum.pipeline.events import Arrived, Event
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan, plan_document
 from tectum.pipeline.simulate import Simulation, fixed_durations, simulate
+from tectum.recording.journal import JournalEncoder
 from tectum.recording.writer import LogWriter
 from tectum.rundir import runs_folder
 from tectum_launch.cli import main
@@ -70,6 +72,7 @@ def write_ledger(path: Path, simulation: Simulation) -> None:
         ledger.add({"row": row_document(row)})
     for note in simulation.notes:
         ledger.add({"note": note._asdict()})
+    ledger.add({"came": came(simulation.journal, PLAN)})
     ledger.close()
 
 
@@ -142,7 +145,8 @@ def test_an_entry_that_was_cut_by_a_kill_is_left_out(folder: Path, simulation: S
     path.write_bytes(path.read_bytes()[:-3])
     (ledger,) = read_ledgers(str(path))
     assert len(ledger.rows) == 30
-    assert len(ledger.notes) == len(simulation.notes) - 1
+    assert len(ledger.notes) == len(simulation.notes)
+    assert ledger.arrivals == {}
 
 
 def test_the_older_part_of_a_long_ledger_comes_first(folder: Path, simulation: Simulation) -> None:
@@ -171,6 +175,21 @@ def record(path: Path, simulation: Simulation) -> None:
             fields = {"rows": [row_document(row)], "notes": notes}
             header = Header("perception/ledger", Kind.LEDGER, seq, row.stamp_ns, fields=fields)
             log.write(Message(header), row.delivered_ns)
+        batch = JournalEncoder().batch(simulation.journal)
+        header = Header("perception/journal", Kind.JOURNAL, 0, NOON_NS, fields=batch)
+        log.write(Message(header), row.delivered_ns)
+
+
+def test_arrivals_are_read_from_ledger_files_and_from_the_journal_of_recordings(
+    tmp_path: Path, folder: Path, simulation: Simulation
+) -> None:
+    path = tmp_path / "drive.mcap"
+    record(path, simulation)
+    arrivals = came(simulation.journal, PLAN)
+    assert {name: len(samples) for name, samples in arrivals.items()} == {"lidar": 30, "camera": 20}
+    for source in (path, folder):
+        (ledger,) = read_ledgers(str(source))
+        assert ledger.arrivals == arrivals
 
 
 def test_a_recording_tells_the_same(tmp_path: Path, folder: Path, simulation: Simulation) -> None:

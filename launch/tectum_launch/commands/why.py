@@ -65,6 +65,7 @@ def _one_trigger(ledger: Ledger, at: str) -> dict[str, Any]:
         rows[max(0, index - _BEFORE) : index],
         later=rows[index + 1 : index + 1 + _AFTER],
         notes=ledger.notes,
+        arrivals=ledger.arrivals,
     )
     return {
         "node": ledger.node,
@@ -85,5 +86,5 @@ def _stretch(ledger: Ledger, begin: str | None, end: str | None) -> dict[str, An
     return {
         "node": ledger.node,
         "triggers": len(inside),
-        "sentences": explain_span(inside, ledger.plan, ledger.notes),
+        "sentences": explain_span(inside, ledger.plan, ledger.notes, arrivals=ledger.arrivals),
     }

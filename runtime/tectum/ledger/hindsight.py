@@ -1,8 +1,9 @@
 """Rows with what was learned after they were closed, for those who explain them afterwards.
 
 A set is settled the moment no later sample is expected to match, so the row names the best sample
-*until then*. Rows around it know of samples that came later and lay nearer, just outside the
-tolerance; notes know of samples that would have been better. Decisions are left as they were.
+*until then*. Arrivals, and the rows around it, know of samples that came later and lay nearer, just
+outside the tolerance; notes know of samples that would have been better. Decisions are left as
+they were.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tectum.ledger.came import Came
 from tectum.ledger.row import InputRow, Row
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import AlignPlan, Plan
@@ -18,13 +20,15 @@ from tectum.pipeline.plan import AlignPlan, Plan
 __all__ = ["with_hindsight"]
 
 _Known = list[tuple[int, int]]
-"""Stamp and sequence number of each sample of one input that a row tells of, by stamp."""
+"""Stamp and sequence number of each sample of one input that is known of, by stamp."""
 
 
-def with_hindsight(rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = ()) -> list[Row]:
+def with_hindsight(
+    rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = (), arrivals: Came | None = None
+) -> list[Row]:
     """Return `rows`; where refusals or `beaten` marks are others afterwards, a copy says so."""
     beaten = {(note.input, note.detail_ns) for note in notes if note.change == "beaten"}
-    known = {item.name: _known(rows, item.name) for item in plan.inputs}
+    known = {item.name: _known(rows, item.name, arrivals or {}) for item in plan.inputs}
     aligns = {item.name: item.align for item in plan.inputs}
     return [_row(row, aligns, known, beaten) for row in rows]
 
@@ -40,8 +44,8 @@ def _row(
     return row if same else replace(row, inputs=inputs)
 
 
-def _known(rows: Sequence[Row], name: str) -> _Known:
-    found: dict[int, int] = {}
+def _known(rows: Sequence[Row], name: str, arrivals: Came) -> _Known:
+    found = {sample[0]: sample[1] for sample in arrivals.get(name, ())}
     for row in rows:
         for item in row.inputs:
             if item.name != name:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tectum.ledger.came import Came
 from tectum.ledger.episode_words import episode_words, oddity_words, overview_words
 from tectum.ledger.episodes import Episode, find_episodes
 from tectum.ledger.hindsight import with_hindsight
@@ -30,6 +31,7 @@ def explain(
     *,
     later: Sequence[Row] = (),
     notes: Sequence[Note] = (),
+    arrivals: Came | None = None,
 ) -> str:
     """Return what became of one trigger and why: a line on it and one per input.
 
@@ -39,15 +41,22 @@ def explain(
         history: rows before it, latest last: for what is usual, and how often a change helps.
         later: rows after it; they know of samples that came too late for this one.
         notes: what changed about its inputs; tells which samples would have been better.
+        arrivals: what came to the inputs (`tectum.ledger.came`), around the trigger at least;
+            without it the change that is named may be larger than need be.
     """
-    rows = with_hindsight([*history, row, *later], plan, notes)
+    rows = with_hindsight([*history, row, *later], plan, notes, arrivals)
     history, row = rows[: len(history)], rows[len(history)]
     lines = [input_words(item, row, plan, history) for item in row.inputs if was_settled(item)]
     return "\n  ".join([row_words(row, plan, history), *lines])
 
 
 def explain_span(
-    rows: Sequence[Row], plan: Plan, notes: Sequence[Note] = (), *, most: int = 0
+    rows: Sequence[Row],
+    plan: Plan,
+    notes: Sequence[Note] = (),
+    *,
+    arrivals: Came | None = None,
+    most: int = 0,
 ) -> list[str]:
     """Return the outcome of a stretch of triggers, then a sentence per cause in order of time.
 
@@ -55,11 +64,12 @@ def explain_span(
         rows: closed rows in acceptance order.
         plan: the fusion node's.
         notes: what changed about its inputs, also around the stretch; sharpens the sentences.
+        arrivals: as with `explain`.
         most: tell at most so many causes, those that cost the most triggers; 0: all of them.
     """
     if not rows:
         return ["no triggers"]
-    rows = with_hindsight(rows, plan, notes)
+    rows = with_hindsight(rows, plan, notes, arrivals)
     episodes = find_episodes(rows, plan, notes)
     told = _largest(episodes, most) if most else episodes
     causes = [episode_words(episode, plan, rows) for episode in told]

@@ -9,12 +9,16 @@ Instants are in the third minute after noon of the first day of 1970.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tectum.ledger.came import came
 from tectum.ledger.reasons import INPUT_REASONS, ROW_REASONS
 from tectum.ledger.row import InputRow, Outcome, Row
 from tectum.ledger.why import explain, explain_span
@@ -439,6 +443,34 @@ def test_the_budget_that_is_named_is_enough_and_a_smaller_one_is_not() -> None:
     assert outcome(104) != "complete"
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    period_ms=st.integers(min_value=20, max_value=300),
+    phase_ms=st.integers(min_value=0, max_value=299),
+    tolerance_ms=st.integers(min_value=0, max_value=20),
+)
+def test_with_arrivals_the_tolerance_that_is_named_is_the_smallest_that_matches(
+    period_ms: int, phase_ms: int, tolerance_ms: int
+) -> None:
+    camera = sensor("camera", range(phase_ms % period_ms, 2500, period_ms))
+    lidar = sensor("lidar", tens(begin=1000, end=2000))
+
+    def drive(wide_ms: int) -> tuple[Plan, Simulation]:
+        align = AlignPlan("nearest", wide_ms * MS, wide_ms * MS)
+        wanted = plan(replace(CAMERA, align=align), LIDAR, budget_ns=0)
+        return wanted, run(wanted, lidar, camera)
+
+    wanted, simulation = drive(tolerance_ms)
+    arrivals = came(simulation.journal, wanted)
+    refused = [i for i, row in enumerate(simulation.rows) if row.reason.endswith("tolerance")]
+    for index in refused[:3]:
+        row = simulation.rows[index]
+        words = explain(row, wanted, simulation.rows[:index], arrivals=arrivals)
+        named_ms = int(re.findall(r"`tolerance: (\d+)ms`", words)[0])
+        assert drive(named_ms)[1].rows[index].inputs[0].status == "fresh"
+        assert drive(named_ms - 1)[1].rows[index].inputs[0].status == "missing"
+
+
 def test_unequal_tolerances_are_widened_on_the_side_that_refused() -> None:
     camera = replace(CAMERA, align=AlignPlan("nearest", before_ns=40 * MS, after_ns=20 * MS))
     wanted = plan(camera, LIDAR)
@@ -501,7 +533,7 @@ def test_a_nearer_sample_that_came_too_late_is_told() -> None:
 def test_samples_that_cannot_be_told_apart_are_told() -> None:
     wanted = plan()
     unsure = [
-        Arrived(e.now_ns, replace(e.sample, error_ns=3 * MS))
+        Arrived(e.now_ns, e.sample._replace(error_ns=3 * MS))
         for e in sensor(
             "camera", [stamp for ms in tens() for stamp in (ms - 8, ms + 9)], delay_ms=1
         )
@@ -677,7 +709,7 @@ def test_no_rows_are_no_triggers() -> None:
 def test_a_publisher_that_began_anew_is_told() -> None:
     wanted = plan()
     reborn = [
-        Arrived(e.now_ns, replace(e.sample, ref=replace(e.sample.ref, incarnation=2)))
+        Arrived(e.now_ns, e.sample._replace(ref=e.sample.ref._replace(incarnation=2)))
         for e in sensor("camera", tens(begin=1000, shift=8))
         if isinstance(e, Arrived)
     ]
