@@ -1,4 +1,7 @@
-"""How many messages may wait on one side of a connection: a number, and a number of bytes."""
+"""How many messages may wait on one side of a connection: a number, and a number of bytes.
+
+Each side learns from the largest message that it has seen, so the very first ones may exceed it.
+"""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def host():
         remove_pools(Path(folder).name)
 
 
-def collect(subscriber, count):
-    results, until_ns = [], CLOCK.now_ns() + 5 * NS_PER_S
+def collect(subscriber, count, timeout_ns=5 * NS_PER_S):
+    results, until_ns = [], CLOCK.now_ns() + timeout_ns
     while len(results) < count and CLOCK.now_ns() < until_ns:
         subscriber.wait(10 * NS_PER_MS)
         results += subscriber.drain()
@@ -189,12 +189,15 @@ def test_a_lossless_subscriber_is_waited_for_and_loses_nothing(host):
 def test_queues_of_inline_payloads_are_bounded_in_bytes(host):
     ear = host.subscriber("ear", hold=0)
     frames, nbytes = 60, 4_000_000
-    for value in range(frames):
+    host.say(0, (2000, 2000))
+    results = collect(ear, 1)  # from the first one both sides learn how large they are
+    for value in range(1, frames):
         host.say(value, (2000, 2000))
-    early = collect(ear, 10)  # makes room for the last statement
-    results, row = host.finish(ear)
-    received = sum(1 for item in early + results if item.message)
+    waiting = ear.drain(1000)
+    assert len(waiting) * nbytes < 160_000_000  # two queues of 64 MB, and what lies in between
+    rest = collect(ear, 1000, NS_PER_S // 2)  # makes room for the last statement
+    rest, row = (rest + host.finish(ear)[0]), ear.counters()[TOPIC]
+    received = sum(1 for item in results + waiting + rest if item.message)
     assert received == row["received"]
-    assert received * nbytes < 160_000_000  # two queues of 64 MB, and what lies in between
     assert row["queue_full"] == frames - received > 0
     assert row["unexplained"] == 0
