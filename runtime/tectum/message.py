@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,8 +190,7 @@ class Message:
             payload.release()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SampleRef:
+class SampleRef(NamedTuple):
     """Which message: an input of the graph, the publisher's life, its sequence number."""
 
     input: str
@@ -199,8 +198,7 @@ class SampleRef:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """All that deciding code may know of a message. Times in ns on the graph clock."""
 
     ref: SampleRef
@@ -210,7 +208,7 @@ class Sample:
     nbytes: int = 0
     first: int = -1
     """Audio: index of the first sample on the source's timeline; -1 for other kinds."""
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # shadows tuple.count, of no use here
     """Audio: number of samples per channel."""
     rate_hz: int = 0
     """Audio: samples per second."""
@@ -219,7 +217,9 @@ class Sample:
 def sample_of(header: Header, input_name: str) -> Sample:
     """Return what deciding code may know of a message that arrived at `input_name`."""
     ref = SampleRef(input_name, header.incarnation, header.seq)
-    nbytes = sum(spec.nbytes for spec in header.buffers)
+    nbytes = 0
+    for spec in header.buffers:
+        nbytes += spec.nbytes
     if header.kind is not Kind.AUDIO:
         return Sample(ref, header.stamp_ns, header.span_ns, header.error_ns, nbytes)
     first, rate_hz = header.fields.get("first", 0), header.fields.get("rate_hz", 0)

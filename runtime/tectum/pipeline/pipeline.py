@@ -50,10 +50,10 @@ _ROWS_REMEMBERED = 512
 class Pipeline:
     """Synchronizer, planner, latency model and ledger of one fusion node."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, digest: DecisionDigest | None = None) -> None:
         """Begin with the first event; until then nothing is known."""
         self.plan = plan
-        self.digest = DecisionDigest()
+        self.digest = DecisionDigest() if digest is None else digest
         self.rows: deque[Row] = deque(maxlen=_ROWS_REMEMBERED)
         """The latest closed rows."""
         self._books = books = Books(plan)

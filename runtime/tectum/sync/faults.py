@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tectum.errors import ConfigError, nearest_name
 from tectum.message import Sample
@@ -154,7 +154,7 @@ def _freeze(injector: Injector, fault: Fault, event: Arrived) -> list[Event]:
     if injector.frozen is None:
         injector.frozen = event.sample
     old, sample = injector.frozen, event.sample
-    return [event._replace(sample=replace(sample, stamp_ns=old.stamp_ns, first=old.first))]
+    return [event._replace(sample=sample._replace(stamp_ns=old.stamp_ns, first=old.first))]
 
 
 def _burst(injector: Injector, fault: Fault, event: Arrived) -> list[Event]:
@@ -174,7 +174,7 @@ def _drift(injector: Injector, fault: Fault, event: Arrived) -> list[Event]:
 
 def _restamped(event: Arrived, by_ns: int) -> Arrived:
     sample = event.sample
-    return event._replace(sample=replace(sample, stamp_ns=sample.stamp_ns + by_ns))
+    return event._replace(sample=sample._replace(stamp_ns=sample.stamp_ns + by_ns))
 
 
 KINDS: dict[str, Callable[[Injector, Fault, Arrived], list[Event]]] = {

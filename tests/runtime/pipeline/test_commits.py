@@ -1,7 +1,5 @@
 """When a pick is committed: at finality, at silence, or when the deadline forces it."""
 
-from dataclasses import replace
-
 from tectum.clock import NS_PER_MS as MS
 from tectum.ledger.row import Status
 from tectum.pipeline.events import Arrived, Promised
@@ -76,7 +74,7 @@ def test_what_cannot_arrive_in_time_is_not_waited_for(scene, item) -> None:
 def test_an_input_whose_clock_is_an_hour_behind_is_not_waited_for(scene, item) -> None:
     hour_ns = 3_600_000 * MS
     events = [
-        e._replace(sample=replace(e.sample, stamp_ns=e.sample.stamp_ns - hour_ns))
+        e._replace(sample=e.sample._replace(stamp_ns=e.sample.stamp_ns - hour_ns))
         if isinstance(e, Arrived) and e.sample.ref.input == "camera"
         else e
         for e in _later(scene.heard(), hour_ns)
@@ -161,7 +159,7 @@ def _later(events, by_ns):
     """Let everything happen `by_ns` later."""
     return [
         e._replace(
-            now_ns=e.now_ns + by_ns, sample=replace(e.sample, stamp_ns=e.sample.stamp_ns + by_ns)
+            now_ns=e.now_ns + by_ns, sample=e.sample._replace(stamp_ns=e.sample.stamp_ns + by_ns)
         )
         if isinstance(e, Arrived)
         else e._replace(now_ns=e.now_ns + by_ns)

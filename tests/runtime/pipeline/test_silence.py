@@ -145,6 +145,4 @@ def _set_back(event, since_ms, by_ms):
 
 
 def _shift(sample, by_ns):
-    from dataclasses import replace
-
-    return replace(sample, stamp_ns=sample.stamp_ns + by_ns)
+    return sample._replace(stamp_ns=sample.stamp_ns + by_ns)

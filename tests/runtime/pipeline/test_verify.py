@@ -35,7 +35,7 @@ def test_a_stamp_that_was_changed_is_caught_at_the_row_it_bears_on(recorded) -> 
         if isinstance(e, Arrived) and e.sample.ref.seq == 6 and e.sample.ref.input == "lidar"
     )
     sample = journal[index].sample
-    journal[index] = journal[index]._replace(sample=replace(sample, stamp_ns=sample.stamp_ns + 1))
+    journal[index] = journal[index]._replace(sample=sample._replace(stamp_ns=sample.stamp_ns + 1))
     found = verify(plan, journal, run.digest, run.rows)
     assert not found.ok
     assert found.row == 6

@@ -163,7 +163,7 @@ def test_a_changed_event_with_marks_to_match_is_caught_by_its_rows(
         if isinstance(e, Arrived) and e.sample.ref.input == "lidar" and e.sample.ref.seq == 11
     )  # fmt: skip
     sample = journal[number].sample  # type: ignore[union-attr]
-    moved = replace(sample, stamp_ns=sample.stamp_ns + MS)
+    moved = sample._replace(stamp_ns=sample.stamp_ns + MS)
     journal[number] = journal[number]._replace(sample=moved)  # type: ignore[call-arg]
     forged = record(tmp_path / "forged.mcap", replace(live.run, journal=journal))
 
