@@ -22,6 +22,7 @@ from tectum.testing.audit import Audit, audit
 
 UNTIL_MS = 1200
 INPUTS = ("camera", "lidar", "siren")
+STAMPING = ("clock_step", "drift", "freeze")
 PERIODS = {"camera": 33 * MS, "lidar": 100 * MS, "siren": 20 * MS}
 JITTERS = {"camera": 3 * MS, "lidar": 5 * MS, "siren": 0}
 
@@ -118,7 +119,7 @@ faults = st.builds(
     amount_ns=st.sampled_from([5 * MS, 60 * MS, 700 * MS, -90 * MS, -700 * MS]),
     ppm=st.sampled_from([-1000, 1000]),
 )
-gentle = faults.filter(lambda fault: fault.kind not in ("clock_step", "drift", "freeze")).map(
+gentle = faults.filter(lambda fault: fault.kind not in STAMPING).map(
     lambda fault: replace(fault, amount_ns=abs(fault.amount_ns))
 )
 
@@ -133,6 +134,8 @@ def drives(draw, kinds=faults, **options) -> Drive:
     seed = draw(st.integers(0, 1 << 16))
     streams = [arrivals(source, UNTIL_MS * MS, seed=seed) for source in _sources()]
     struck = [_forward(fault) for fault in draw(st.lists(kinds, max_size=4))]
+    # A message is stamped before it is sent twice: both copies say the same.
+    struck.sort(key=lambda fault: fault.kind not in STAMPING)
     events = inject(together(*streams), struck, seed)
     if draw(st.booleans()):
         warm = [("eye", "large", 15), ("eye", "small", 5), ("shape", "default", 8)]
@@ -194,6 +197,8 @@ def test_every_pick_is_the_best_of_what_had_arrived_at_its_commit(drive: Drive) 
         for item, plan in zip(row.inputs, drive.plan.inputs, strict=True):
             if not item.committed_ns or drive.plan.stage(plan.encoder or "head").on == "sample":
                 continue
+            if result.counters[item.name].get("evicted"):
+                continue  # its buffer was full, and says so
             known = [s for at_ns, s in heard[item.name] if at_ns <= item.committed_ns]
             best = _brute_force(plan.align, known, row.stamp_ns)
             if item.reason in ("encoder_failed", "encoder_late", "left_out"):
