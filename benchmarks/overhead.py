@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 from bench import Bench, options
+from nets import build, write_models
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.inference.stage import Stage, StageOutput
-from tectum.inference.stages import build_stage
 from tectum.ledger.row import Row
 from tectum.message import ArrayPayload, BufferSpec, Header, Kind, Message
 from tectum.node.lanes import Lanes
@@ -29,83 +29,12 @@ from tectum.node.shell import Failure, Shell
 from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
-from tectum.testing.models import write_model
 
 NAMES = ("camera", "lidar", "radar")
 LAYERS = {"camera": 5, "lidar": 4, "radar": 3}
 """Layers of 128 x 512 x 512: about 2 ms each."""
 LANES = 2
 PERIOD_NS = 50 * NS_PER_MS
-
-ENCODER = """
-<ir_version: 10, opset_import: ["" : 18]>
-encoder (uint8[batch, 64, 64, 3] image) => (float[batch, 96] embedding)
-<int64[3] split = {{-1, 128, 96}}, int64[2] wide = {{96, 512}}, int64[2] square = {{512, 512}},
- int64[2] narrow = {{512, 96}}, int64[1] middle = {{1}}> {{
-    numbers = Cast<to: int = 1>(image)
-    rows = Reshape(numbers, split)
-    into = ConstantOfShape<value: tensor = float[1] {{0.001}}>(wide)
-    weights = ConstantOfShape<value: tensor = float[1] {{0.002}}>(square)
-    out = ConstantOfShape<value: tensor = float[1] {{0.001}}>(narrow)
-    hidden0 = MatMul(rows, into)
-    {layers}
-    answer = MatMul(hidden{last}, out)
-    embedding = ReduceMean<keepdims: int = 0>(answer, middle)
-}}
-"""
-HEAD = """
-<ir_version: 10, opset_import: ["" : 18]>
-head (float[batch, 96] camera, float[batch, 96] lidar, float[batch, 96] radar,
-      float[batch, 3] present) => (float[batch, 1] score)
-<int64[1] axis = {1}> {
-    all = Concat<axis: int = 1>(camera, lidar, radar, present)
-    sum = ReduceSum(all, axis)
-    score = Sigmoid(sum)
-}
-"""
-
-
-def write_models(folder: Path) -> dict[str, dict[str, Any]]:
-    """Write the four models; return the stages' specs."""
-    specs: dict[str, dict[str, Any]] = {}
-    for name in NAMES:
-        layers = "\n    ".join(
-            f"product{i} = MatMul(hidden{i}, weights)\n    hidden{i + 1} = Relu(product{i})"
-            for i in range(LAYERS[name])
-        )
-        manifest = {
-            "model": f"bench/{name}",
-            "version": 1,
-            "licence": "Apache-2.0",
-            "modality": name,
-            "inputs": [_tensor("image", "uint8", ["batch", 64, 64, 3], kind="image")],
-            "outputs": [_tensor("embedding", "float32", ["batch", 96], role="embedding")],
-        }
-        graph = ENCODER.format(layers=layers, last=LAYERS[name])
-        specs[name] = {"model": {"folder": str(write_model(folder / name, graph, manifest))}}
-    inputs = [_tensor(name, "float32", ["batch", 96], kind="embedding") for name in NAMES]
-    head = {
-        "model": "bench/head",
-        "version": 1,
-        "licence": "Apache-2.0",
-        "modalities": list(NAMES),
-        "inputs": [*inputs, _tensor("present", "float32", ["batch", 3], kind="mask")],
-        "outputs": [_tensor("score", "float32", ["batch", 1], role="probability")],
-    }
-    specs["head"] = {"model": {"folder": str(write_model(folder / "head", HEAD, head))}}
-    return specs
-
-
-def _tensor(name: str, dtype: str, shape: list[Any], **more: str) -> dict[str, Any]:
-    return {"name": name, "dtype": dtype, "shape": shape, **more}
-
-
-def build(specs: dict[str, dict[str, Any]]) -> dict[str, Stage]:
-    """Load the stages."""
-    stages = {name: build_stage(specs[name], name=name, inputs=[name]) for name in NAMES}
-    given = {name: stages[name].outputs for name in NAMES}
-    stages["head"] = build_stage(specs["head"], name="head", inputs=given)
-    return stages
 
 
 def plan() -> Plan:
@@ -270,7 +199,7 @@ def main() -> int:
     chosen = options(__doc__ or "")
     bench = Bench("overhead")
     with tempfile.TemporaryDirectory() as folder:
-        specs = write_models(Path(folder))
+        specs = write_models(Path(folder), LAYERS)
         overhead(bench, specs, 200 if chosen.quick else 1000)
         defaults(bench, specs, 2.0 if chosen.quick else 5.0, 3)
     return bench.finish(chosen.json)
