@@ -8,6 +8,7 @@ message: no decision depends on the content of a payload.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,7 @@ AnyArray = NDArray[np.generic]
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64", "bool")
 """The dtypes that a buffer may have; little-endian, C order."""
+ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 class Kind(StrEnum):
@@ -83,10 +85,7 @@ class BufferSpec:
     @property
     def nbytes(self) -> int:
         """Return the size in bytes that dtype and shape imply."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True, slots=True)

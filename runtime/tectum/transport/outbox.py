@@ -38,6 +38,8 @@ STATEMENT = "@statement"
 STATEMENT_PERIOD_NS = 100 * NS_PER_MS
 FULL_QUEUES_KEPT = 64
 """How many places where a queue was found full a statement repeats."""
+_NAMES = {np.dtype(name).newbyteorder("<"): name for name in DTYPES}
+"""NumPy works a dtype's name out anew each time."""
 _UNNUMBERED = (Kind.PROMISE, Kind.END)
 
 
@@ -81,7 +83,7 @@ class OutboxPublisher(ABC):
     ) -> Header:
         """Send one message on `node/output`, never waiting; return its header."""
         topic = topic_name(self.node, output)
-        arrays = tuple(_sendable(topic, array) for array in arrays)
+        arrays = tuple([_sendable(topic, array) for array in arrays])
         header = Header(
             topic=topic,
             kind=kind,
@@ -93,9 +95,9 @@ class OutboxPublisher(ABC):
             incarnation=self.incarnation,
             frame_id=frame_id,
             fields={} if fields is None else fields,
-            buffers=tuple(BufferSpec(array.dtype.name, array.shape) for array in arrays),
+            buffers=tuple([BufferSpec(_NAMES[array.dtype], array.shape) for array in arrays]),
         )
-        self._post(Message(header, tuple(ArrayPayload(array) for array in arrays)))
+        self._post(Message(header, tuple([ArrayPayload(array) for array in arrays])))
         return header
 
     def latch(self, output: str, fields: Mapping[str, Value]) -> Header:
@@ -215,6 +217,8 @@ class OutboxPublisher(ABC):
 
 
 def _sendable(topic: str, array: AnyArray) -> AnyArray:
+    if array.dtype in _NAMES and array.flags.c_contiguous:
+        return array
     if array.dtype.name not in DTYPES:
         msg = f"{topic}: an array of {array.dtype} cannot be sent; use one of {', '.join(DTYPES)}"
         raise ContractError(msg)

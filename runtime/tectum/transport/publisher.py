@@ -20,7 +20,7 @@ import zmq
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.errors import ConfigError
-from tectum.message import AnyArray, BufferSpec, Message
+from tectum.message import AnyArray, BufferSpec, Message, Payload
 from tectum.transport.endpoint import check_endpoint
 from tectum.transport.outbox import OutboxPublisher, new_incarnation
 from tectum.transport.pool import Pools
@@ -42,6 +42,7 @@ PATIENCE_NS = 10 * NS_PER_S
 LINGER_MS = 200
 """How long `close` waits for subscribers to take the rest."""
 MAX_SUBSCRIPTION_BYTES = 4096
+_MORE = zmq.NOBLOCK | zmq.SNDMORE
 
 
 class ZmqPublisher(OutboxPublisher):
@@ -97,42 +98,42 @@ class ZmqPublisher(OutboxPublisher):
 
     def _send(self, message: Message) -> bool:
         reference = self._placed(message)
-        frames: list[Any] = [*encode(message.header, reference)]
-        if reference is None:
-            self._bound_queues(sum(payload.nbytes for payload in message.payloads))
-            frames += [
-                zmq.Frame(payload.array(), copy=payload.nbytes < LEND_FROM_BYTES)
-                for payload in message.payloads
-            ]
-        return self._sent_to_all(frames) or self._sent_to_most(frames)
+        topic, header = encode(message.header, reference)
+        buffers: list[Any] = []
+        if reference is None and message.payloads:
+            self._bound_queues(sum([payload.nbytes for payload in message.payloads]))
+            buffers = [_lent(payload) for payload in message.payloads]
+        parts = [topic, header, *buffers]
+        return self._sent_to_all(parts) or self._sent_to_most(parts)
 
     def _placed(self, message: Message) -> Reference | None:
         """Return where in shared memory the payloads are now; None: they go inline."""
-        large = sum(payload.nbytes for payload in message.payloads) >= SHARED_FROM_BYTES
-        if not (large and self._pools_wanted):
+        if not (self._pools_wanted and message.payloads):
+            return None
+        if sum([payload.nbytes for payload in message.payloads]) < SHARED_FROM_BYTES:
             return None
         arrays = [payload.array() for payload in message.payloads]
         return self._pools.place(message.header.topic, arrays)
 
-    def _sent_to_all(self, frames: list[Any]) -> bool:
+    def _sent_to_all(self, parts: list[Any]) -> bool:
         """Try to send to everyone; wait for room where somebody wants to lose nothing."""
-        if self._sent(frames):
+        if self._sent(parts):
             return True
         until_ns = self._clock.now_ns() + PATIENCE_NS
         while True:
             int(self._socket.EVENTS)  # takes up what subscribers have read since; see ZMQ_EVENTS
-            if self._sent(frames):
+            if self._sent(parts):
                 return True
             lossless = any(guest.lossless for guest in self._guests.values())
             if not lossless or self._clock.now_ns() >= until_ns:
                 return False
             self._clock.sleep_until_ns(self._clock.now_ns() + NS_PER_MS)
 
-    def _sent_to_most(self, frames: list[Any]) -> bool:
+    def _sent_to_most(self, parts: list[Any]) -> bool:
         """Send to all but those whose queue is full; return False."""
         self._socket.set(zmq.XPUB_NODROP, 0)
         try:
-            self._sent(frames)
+            self._sent(parts)
         finally:
             self._socket.set(zmq.XPUB_NODROP, 1)
         return False
@@ -143,9 +144,13 @@ class ZmqPublisher(OutboxPublisher):
             self._largest = nbytes
             self._socket.set(zmq.SNDHWM, bounded_queue(self._queue, nbytes))
 
-    def _sent(self, frames: list[Any]) -> bool:
+    def _sent(self, parts: list[Any]) -> bool:
+        """Send all parts, or none where a queue is full."""
+        send = self._socket.send
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            for part in parts[:-1]:
+                send(part, _MORE)
+            send(parts[-1], zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
@@ -168,6 +173,12 @@ class ZmqPublisher(OutboxPublisher):
         with contextlib.suppress(FileNotFoundError):  # unless a successor has taken the place
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+
+
+def _lent(payload: Payload) -> Any:
+    """Return an inline payload as it is sent: copied, or lent where that is cheaper."""
+    array = payload.array()
+    return array if payload.nbytes < LEND_FROM_BYTES else zmq.Frame(array, copy=False)
 
 
 def _bind(socket: zmq.Socket[bytes], endpoint: str) -> tuple[Path, int]:

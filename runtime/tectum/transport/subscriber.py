@@ -24,7 +24,7 @@ from tectum.transport.payload import FramePayload
 from tectum.transport.pool_file import pools_are_possible
 from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
-from tectum.transport.waiter import Waiter
+from tectum.transport.waiter import Waiter, can_be_read
 from tectum.transport.wire import decode_reference, topic_frame, topic_of
 
 __all__ = ["DEFAULT_HOLD", "ZmqSubscriber"]
@@ -101,10 +101,9 @@ class ZmqSubscriber:
         come: list[_Come] = []
         results: list[Received] = []
         for _ in range(limit):
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            if not can_be_read(self._socket):
                 break
+            frames = self._frames()
             parsed = self._parsed(frames)
             if parsed is not None and self._delivery == "newest":
                 come.append(parsed)
@@ -129,10 +128,19 @@ class ZmqSubscriber:
         self._waiter.close()
         self._socket.close()
 
-    def _parsed(self, frames: Sequence[zmq.Frame]) -> _Come | None:
+    def _frames(self) -> list[bytes | memoryview]:
+        """Return the frames of the next message: topic and header copied, buffers as they lie."""
+        receive = self._socket.recv
+        frames: list[bytes | memoryview] = []
+        more = True
+        while more:
+            frame = receive(zmq.NOBLOCK, copy=False)
+            frames.append(frame.buffer if len(frames) > 1 else frame.bytes)
+            more = frame.more
+        return frames
+
+    def _parsed(self, buffers: list[bytes | memoryview]) -> _Come | None:
         """Return a message as it came, or None where it is malformed."""
-        buffers: list[bytes | memoryview] = [frames[0].bytes]
-        buffers += [memoryview(frame.buffer) for frame in frames[1:]]
         self._bound_queue(buffers)
         try:
             return _Come(*decode_reference(buffers), buffers[2:])
@@ -155,7 +163,7 @@ class ZmqSubscriber:
         header, reference, buffers = come
         if reference is None:
             pairs = zip(buffers, header.buffers, strict=True)
-            payloads: tuple[Payload, ...] = tuple(FramePayload(*pair) for pair in pairs)
+            payloads: tuple[Payload, ...] = tuple([FramePayload(*pair) for pair in pairs])
             return self._inbox.take(Message(header, payloads))
         try:
             payloads = self._reader.payloads(reference, header.buffers)
@@ -174,7 +182,7 @@ class ZmqSubscriber:
 
     def _bound_queue(self, buffers: Sequence[bytes | memoryview]) -> None:
         """Let fewer messages wait where they are larger: queues are bounded in bytes too."""
-        nbytes = sum(len(buffer) for buffer in buffers)
+        nbytes = sum(map(len, buffers))
         if nbytes > self._largest:
             self._largest = nbytes
             self._socket.set(zmq.RCVHWM, bounded_queue(self._queue, nbytes))

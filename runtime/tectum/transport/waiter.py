@@ -15,7 +15,14 @@ import zmq
 
 from tectum.clock import NS_PER_S, Clock
 
-__all__ = ["Waiter"]
+__all__ = ["Waiter", "can_be_read"]
+
+_EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
+
+
+def can_be_read(item: zmq.Socket[bytes]) -> bool:
+    """Return whether a message waits in a socket."""
+    return bool(int(item.get(_EVENTS)) & _POLLIN)
 
 
 class Waiter:
@@ -54,7 +61,7 @@ class Waiter:
         self._writer.close()
 
     def _readable(self) -> bool:
-        return any(int(item.EVENTS) & zmq.POLLIN for item in self._sockets)
+        return any(can_be_read(item) for item in self._sockets)
 
     def _forget_wakes(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -35,7 +35,7 @@ _INT63 = 2**63
 _TOPIC = re.compile(rb"[A-Za-z0-9_.-]+/@?[A-Za-z0-9_.-]+\0")
 _KINDS = {kind.value: kind for kind in Kind}
 _ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
-_SCALARS = (type(None), bool, int, float, str, bytes)
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 
 def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, bytes]:
@@ -55,10 +55,14 @@ def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, b
         "q": header.seq,
         "t": header.stamp_ns,
         "s": header.sent_ns,
-        "b": [[spec.dtype, list(spec.shape)] for spec in header.buffers],
+        "b": [[spec.dtype, spec.shape] for spec in header.buffers],
     }
-    optional = (("d", header.span_ns), ("e", header.error_ns), ("f", header.frame_id))
-    document.update((key, value) for key, value in optional if value)
+    if header.span_ns:
+        document["d"] = header.span_ns
+    if header.error_ns:
+        document["e"] = header.error_ns
+    if header.frame_id:
+        document["f"] = header.frame_id
     if header.fields:
         document["x"] = header.fields
     if reference is not None:
@@ -203,6 +207,8 @@ def _fields(value: object) -> Mapping[str, Value]:
     """Return the kind's fields; a timestamp extension or a bomb of nested lists stops here."""
     if not isinstance(value, dict):
         _refuse("fields (x)", type(value).__name__, "a map")
+    if all(type(key) is str and type(item) in _SCALARS for key, item in value.items()):
+        return value
     level, depth = [cast("object", value)], 0
     while level:
         if depth == MAX_DEPTH:
@@ -247,7 +253,7 @@ def _buffers(
     ):
         found = len(specs) if isinstance(specs, list) else type(specs).__name__
         _refuse("buffers (b)", found, f"a list of {expected}")
-    found_specs = tuple(_buffer(spec) for spec in specs)
+    found_specs = tuple([_buffer(spec) for spec in specs])
     if reference:
         _, size = offsets(spec.nbytes for spec in found_specs)
         if size != reference.nbytes:

@@ -1,0 +1,311 @@
+"""One end of a connection in a process of its own, for `transport.py`; told by JSON on its line.
+
+A publisher fills its source as a driver would, notes the time and sends; a subscriber notes the
+time when it has the array in hand, and reads every byte after that where it is asked to. Both print
+one JSON line when they are ready and one at the end, and use as many bytes as the sensors do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+import tectum.transport.publisher
+from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
+from tectum.message import Kind
+from tectum.transport.endpoint import ipc_endpoint
+from tectum.transport.publisher import ZmqPublisher
+from tectum.transport.subscriber import ZmqSubscriber
+
+CLOCK = GraphClock(0)
+TOPIC = "source/data"
+LIVE_NS = 60 * NS_PER_S
+"""An end that nobody stops ends by itself."""
+
+
+def say(**facts: Any) -> None:
+    """Print one line for the benchmark."""
+    print(json.dumps(facts), flush=True)
+
+
+def cpu_s() -> float:
+    """Return the processor time of this process, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def memory_mb() -> float:
+    """Return anonymous memory: shared pages of a pool are counted in the pool."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Source:
+    """A driver: writes each capture anew into memory of its own, or where it is told to."""
+
+    def __init__(self, nbytes: int) -> None:
+        chance = np.random.default_rng(7)
+        self.nbytes = nbytes
+        self._scenes = [chance.integers(0, 256, nbytes, np.uint8) for _ in range(2)]
+        self._own = np.empty(nbytes, np.uint8)
+
+    def capture(self, index: int, into: Any = None) -> Any:
+        """Write capture `index` as a driver would and return it."""
+        goal = self._own if into is None else into
+        np.copyto(goal, self._scenes[index % 2])
+        goal[:8] = np.frombuffer(index.to_bytes(8, "little"), np.uint8)
+        return goal
+
+
+class PlainPublisher:
+    """pyzmq alone: PUB, at most four messages on their way."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._copy = job["transport"] == "pyzmq copy"
+        self._socket = zmq.Context.instance().socket(zmq.XPUB)
+        self._socket.set(zmq.SNDHWM, 4)
+        self._socket.set(zmq.XPUB_VERBOSE, 1)
+        self._socket.bind(f"ipc://{job['folder']}/plain")
+        for _ in range(job["subscribers"]):
+            self._socket.recv()
+
+    def loan(self, nbytes: int) -> Any:
+        """Return new memory where it is lent to the socket, which may be read for a while."""
+        return None if self._copy else np.empty(nbytes, np.uint8)
+
+    def send(self, index: int, array: Any, crc: int) -> None:
+        """Send one message."""
+        stamp = (CLOCK.now_ns()).to_bytes(8, "little") + crc.to_bytes(4, "little")
+        self._socket.send_multipart([TOPIC.encode(), stamp, array], copy=self._copy)
+
+    def serve(self) -> None:
+        """Do the loop's housekeeping."""
+
+    def close(self) -> dict[str, Any]:
+        """Close; return what is known at the end."""
+        self._socket.close(500)
+        return {}
+
+
+class PlainSubscriber:
+    """pyzmq alone: SUB."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._copy = job["transport"] == "pyzmq copy"
+        self._socket = zmq.Context.instance().socket(zmq.SUB)
+        self._socket.set(zmq.RCVHWM, 4)
+        self._socket.connect(f"ipc://{job['folder']}/plain")
+        self._socket.subscribe(TOPIC.encode())
+
+    def take(self, timeout_ns: int) -> Iterator[tuple[int, int, Any]]:
+        """Yield time of sending, checksum and array of what has come."""
+        if self._socket.poll(timeout_ns // NS_PER_MS):
+            _, stamp, data = self._socket.recv_multipart(copy=self._copy)
+            head = bytes(stamp if self._copy else stamp.buffer)
+            array = np.frombuffer(data if self._copy else data.buffer, np.uint8)
+            yield int.from_bytes(head[:8], "little"), int.from_bytes(head[8:], "little"), array
+
+    def close(self) -> dict[str, Any]:
+        """Close; return what is known at the end."""
+        self._socket.close(0)
+        return {}
+
+
+class TectumPublisher:
+    """Ours."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        endpoint = ipc_endpoint(Path(job["folder"]), "source")
+        self._publisher = ZmqPublisher("source", endpoint, CLOCK)
+        self._in_place = job["transport"] == "tectum in place"
+        until_ns = CLOCK.now_ns() + 10 * NS_PER_S
+        while len(self._publisher.joined()) < job["subscribers"] and CLOCK.now_ns() < until_ns:
+            self._publisher.wait(5 * NS_PER_MS)
+            self._publisher.serve()
+
+    def loan(self, nbytes: int) -> Any:
+        """Return memory to capture into; None: the source's own."""
+        return self._publisher.loan("data", "uint8", (nbytes,)) if self._in_place else None
+
+    def send(self, index: int, array: Any, crc: int) -> None:
+        """Send one message."""
+        self._publisher.publish(
+            "data", Kind.TENSOR, (array,), stamp_ns=CLOCK.now_ns(), fields={"crc": crc}
+        )
+
+    def serve(self) -> None:
+        """Do the loop's housekeeping."""
+        self._publisher.serve()
+
+    def close(self) -> dict[str, Any]:
+        """Close; return what is known at the end."""
+        facts = {"lost": dict(self._publisher._lost), "sent": self._publisher._next.get(TOPIC, 0)}
+        self._publisher.close()
+        return facts
+
+
+class TectumSubscriber:
+    """Ours; keeps as many messages as a synchronizer would."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        endpoint = ipc_endpoint(Path(job["folder"]), "source")
+        self._subscriber = ZmqSubscriber(
+            job["name"], [endpoint], [TOPIC], CLOCK,
+            hold=job.get("hold", 2), delivery=job.get("delivery", "each"), queue=1024,
+        )  # fmt: skip
+        if "really_holds" in job:
+            self._subscriber._reader._hold = job["really_holds"]
+        self._kept: deque[Any] = deque()
+        self._keep = job.get("keep", 0)
+        self.gaps = 0
+
+    def take(self, timeout_ns: int) -> Iterator[tuple[int, int, Any]]:
+        """Yield time of sending, checksum and array of what has come."""
+        self._subscriber.wait(timeout_ns)
+        for item in self._subscriber.drain():
+            self.gaps += item.gap.missing if item.gap else 0
+            if item.message is None:
+                continue
+            header = item.message.header
+            yield header.stamp_ns, int(header.fields["crc"]), item.message.array()
+            self._kept.append((item.message, int(header.fields["crc"])))
+            while len(self._kept) > self._keep:
+                message, crc = self._kept.popleft()
+                if self._keep and crc and zlib.crc32(message.array()) != crc:
+                    say(wrong="a byte of a message that was held changed")
+                message.release()
+
+    def close(self) -> dict[str, Any]:
+        """Close; return what is known at the end."""
+        until_ns = CLOCK.now_ns() + NS_PER_S
+        while not self._subscriber.counters()[TOPIC]["final"] and CLOCK.now_ns() < until_ns:
+            list(self.take(20 * NS_PER_MS))
+        row = self._subscriber.counters()[TOPIC]
+        self._subscriber.close()
+        return {"books": row}
+
+
+def publisher(job: dict[str, Any]) -> None:
+    """Be the publishing end."""
+    tectum.transport.publisher.SHARED_FROM_BYTES = job.get(
+        "shared_from", tectum.transport.publisher.SHARED_FROM_BYTES
+    )
+    source = Source(job["nbytes"])
+    plain = job["transport"].startswith("pyzmq")
+    end: Any = PlainPublisher(job) if plain else TectumPublisher(job)
+    acks = _acks(job)
+    say(ready=True)
+    longest_ns, begin_cpu, begin_mb = 0, cpu_s(), memory_mb()
+    begin_ns = CLOCK.now_ns()
+    on_way = 0
+    index = 0
+    while index < job["count"]:
+        if job["rate"]:
+            _pace(end, begin_ns + round(index * NS_PER_S / job["rate"]))
+        while acks is not None and on_way >= job["on_way"]:
+            on_way -= _acked(acks)
+        lent = end.loan(job["nbytes"])
+        array = source.capture(index, lent)
+        crc = zlib.crc32(array) if job["checked"] else 0
+        before_ns = CLOCK.now_ns()
+        end.send(index, array, crc)
+        longest_ns = max(longest_ns, CLOCK.now_ns() - before_ns)
+        on_way += job["subscribers"]
+        index += 1
+        if index % 8 == 0 and not job["rate"]:
+            end.serve()
+        if index == 20:
+            begin_mb = memory_mb()
+        del lent, array
+    took_s = (CLOCK.now_ns() - begin_ns) / NS_PER_S
+    grown = memory_mb() - begin_mb
+    cpu = cpu_s() - begin_cpu
+    facts = end.close()
+    say(cpu_s=cpu, longest_ms=longest_ns / 1e6, grown_mb=grown, took_s=took_s, **facts)
+
+
+def _pace(end: Any, due_ns: int) -> None:
+    while CLOCK.now_ns() < due_ns:
+        end.serve()
+        CLOCK.sleep_until_ns(min(due_ns, CLOCK.now_ns() + 50 * NS_PER_MS))
+
+
+def _acks(job: dict[str, Any]) -> Any:
+    """Return the socket on which subscribers say that they are done, where the pace is theirs."""
+    if job["rate"]:
+        return None
+    socket = zmq.Context.instance().socket(zmq.PULL)
+    socket.bind(f"ipc://{job['folder']}/acks")
+    return socket
+
+
+def _acked(acks: Any) -> int:
+    if not acks.poll(2000):
+        return 1  # one was lost
+    acks.recv()
+    return 1
+
+
+def subscriber(job: dict[str, Any]) -> None:
+    """Be the receiving end."""
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    plain = job["transport"].startswith("pyzmq")
+    end: Any = PlainSubscriber(job) if plain else TectumSubscriber(job)
+    acks = zmq.Context.instance().socket(zmq.PUSH)
+    acks.connect(f"ipc://{job['folder']}/acks")
+    acks.set(zmq.LINGER, 0)
+    say(ready=True)
+    one_way, wrong, last_ns = [], 0, CLOCK.now_ns()
+    first_after, begin_cpu, begin_mb = -1.0, 0.0, memory_mb()
+    until_ns = CLOCK.now_ns() + LIVE_NS
+    while not stop and len(one_way) < job["count"] and CLOCK.now_ns() < until_ns:
+        for stamp_ns, crc, array in end.take(20 * NS_PER_MS):
+            now_ns = CLOCK.now_ns()
+            if not one_way:
+                begin_cpu = cpu_s()
+                begin_ns = now_ns
+            one_way.append(now_ns - stamp_ns)
+            if now_ns - last_ns > NS_PER_S:
+                first_after = (now_ns - stamp_ns) / 1e6
+            last_ns = now_ns
+            if job["touch"]:
+                int(array.view(np.uint64 if array.nbytes % 8 == 0 else np.uint8).sum())
+            if crc and zlib.crc32(array) != crc:
+                wrong += 1
+            if job.get("tell"):
+                say(at_ns=now_ns, sent_ns=stamp_ns)
+            if job.get("slow_ms"):
+                CLOCK.sleep_until_ns(CLOCK.now_ns() + round(job["slow_ms"] * NS_PER_MS))
+            del array
+            if not job["rate"]:
+                acks.send(b"")
+    cpu, took_s = cpu_s() - begin_cpu, (last_ns - begin_ns) / NS_PER_S if one_way else 0.0
+    grown = memory_mb() - begin_mb
+    facts = end.close()
+    acks.close()
+    say(
+        cpu_s=cpu, one_way_us=[value / 1000 for value in one_way], wrong=wrong, took_s=took_s,
+        first_after_ms=first_after, grown_mb=grown, **facts,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.setswitchinterval(0.0005)
+    told = json.loads(sys.argv[1])
+    (publisher if told["role"] == "publisher" else subscriber)(told)
+    sys.stdout.flush()
+    os._exit(0)
