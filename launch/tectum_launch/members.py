@@ -27,6 +27,8 @@ class Limits:
 
     ready_ns: int = 60 * NS_PER_S
     """For a node to open what it needs and to meet its subscribers."""
+    join_ns: int = 5 * NS_PER_S
+    """For the subscribers of a node that was brought back, before it begins without them."""
     listeners_ns: int = 700 * NS_PER_MS
     """After a stop, for those that publish, before those that listen are asked."""
     terminate_ns: int = 1_200 * NS_PER_MS

@@ -54,6 +54,8 @@ class _Watch:
     member: Member
     since_ns: int
     life: Life = Life.OPENING
+    ready_ns: int = 0
+    """When it last was ready."""
     heard_ns: int = 0
     hanging: bool = False
     error: str = ""
@@ -140,6 +142,8 @@ class Supervision:
         if report.state not in _REPORTED or self._stop or watch.gone:
             return orders
         watch.life = _REPORTED[report.state]
+        if watch.life is Life.READY:
+            watch.ready_ns = now_ns
         if watch.life is Life.JOINED and self.began_ns:
             orders.append(Release(report.node))
         elif watch.life is Life.JOINED and all(
@@ -196,6 +200,8 @@ class Supervision:
             times.append(self.began_ns + self.duration_ns)
         for watch in self._watches.values():
             times.append(watch.restart_at_ns)
+            if watch.life is Life.READY and self.began_ns:
+                times.append(watch.ready_ns + self.limits.join_ns)
             if watch.life in (Life.OPENING, Life.READY):
                 times.append(watch.since_ns + self.limits.ready_ns)
             elif watch.life is Life.RUNNING and not watch.hanging:
@@ -260,6 +266,11 @@ class Supervision:
             watch.life, watch.since_ns, watch.restart_at_ns = Life.OPENING, now_ns, NEVER_NS
             watch.restarts, watch.error = watch.restarts + 1, ""
             return [Say(name, f"restarts ({watch.restarts})"), Spawn(name)]
+        if self._waits_in_vain(now_ns, watch):
+            watch.life = Life.JOINED
+            limit = duration_text(self.limits.join_ns)
+            text = f"begins without some of its subscribers: they did not join within {limit}"
+            return [Say(name, text, "warning"), Release(name)]
         waited_ns = now_ns - watch.since_ns
         if watch.life in (Life.OPENING, Life.READY) and waited_ns >= self.limits.ready_ns:
             return self._never_ready(now_ns, watch)
@@ -268,6 +279,11 @@ class Supervision:
             watch.hanging = True
             return [Say(name, f"hangs: no sign of life for {duration_text(quiet_ns)}", "warning")]
         return []
+
+    def _waits_in_vain(self, now_ns: int, watch: _Watch) -> bool:
+        """Return whether a node that was brought back waits for subscribers that may be dead."""
+        ready = self.began_ns and watch.life is Life.READY
+        return bool(ready) and now_ns >= watch.ready_ns + self.limits.join_ns
 
     def _never_ready(self, now_ns: int, watch: _Watch) -> list[Order]:
         name, limit = watch.member.name, duration_text(self.limits.ready_ns)

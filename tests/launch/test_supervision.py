@@ -218,3 +218,20 @@ def test_a_node_that_is_slow_to_come_back_is_killed_and_tried_again():
     assert doing(supervision.tick(late_ns)) == [Kill(("lidar",))]
     assert doing(supervision.exited(late_ns, "lidar", "killed by SIGKILL", clean=False)) == []
     assert supervision.next_wakeup_ns() == late_ns + 500 * MS
+
+
+def test_a_node_that_was_brought_back_does_not_wait_for_ever_for_dead_subscribers():
+    supervision = begun()
+    supervision.exited(2 * S, "lidar", "killed by SIGKILL", clean=False)
+    assert doing(supervision.tick(3 * S)) == [Spawn("lidar")]
+    supervision.reported(4 * S, Report("lidar", State.READY))
+    limit_ns = 4 * S + supervision.limits.join_ns
+    for name in ("camera", "fusion", "recorder"):
+        supervision.reported(limit_ns - 1, Report(name, State.ALIVE))
+    assert supervision.tick(limit_ns - 1) == []
+    orders = supervision.tick(limit_ns)
+    assert doing(orders) == [Release("lidar")]
+    assert said(orders) == [
+        ("lidar", "begins without some of its subscribers: they did not join within 5 s")
+    ]
+    assert supervision.tick(limit_ns + 1) == []
