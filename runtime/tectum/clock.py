@@ -11,7 +11,15 @@ from __future__ import annotations
 import time
 from typing import Protocol, runtime_checkable
 
-__all__ = ["NS_PER_MS", "NS_PER_S", "NS_PER_US", "Clock", "GraphClock", "fix_offset_ns"]
+__all__ = [
+    "NS_PER_MS",
+    "NS_PER_S",
+    "NS_PER_US",
+    "Clock",
+    "GraphClock",
+    "fix_offset_ns",
+    "system_now_ns",
+]
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -34,6 +42,11 @@ class Clock(Protocol):
 def fix_offset_ns() -> int:
     """Return epoch minus monotonic time: read once per run, then shared by its processes."""
     return time.time_ns() - time.monotonic_ns()  # the one reading of the wall clock
+
+
+def system_now_ns() -> int:
+    """Return the system's time of day, which may jump: only to tell how old a kernel's stamp is."""
+    return time.time_ns()
 
 
 class GraphClock:
