@@ -22,12 +22,15 @@ _NEW_REGIME = 3
 class LatencyModel:
     """Recent durations per (stage, variant), in ns."""
 
-    __slots__ = ("_recent", "_sorted")
+    __slots__ = ("_recent", "_sorted", "_spread", "_typical")
 
     def __init__(self) -> None:
         """Know nothing."""
         self._recent: dict[tuple[str, str], deque[int]] = {}
         self._sorted: dict[tuple[str, str], list[int]] = {}
+        self._typical: dict[tuple[str, str], int] = {}
+        self._spread: dict[tuple[str, str], int] = {}
+        """What is asked of it dozens of times per trigger, worked out when something is learned."""
 
     def observe(self, stage: str, variant: str, took_ns: int) -> None:
         """Take up one duration."""
@@ -41,6 +44,7 @@ class LatencyModel:
         insort(ordered, took_ns)
         if len(recent) > _REMEMBERED:
             del ordered[bisect_left(ordered, recent.popleft())]
+        self._work_out(key)
 
     def doubt(self, stage: str, variant: str) -> None:
         """Keep only the shortest time known: it was long not tried whether the rest still holds."""
@@ -48,10 +52,11 @@ class LatencyModel:
         shortest = self._sorted.get(key, [])[:1]
         self._sorted[key] = list(shortest)
         self._recent[key] = deque(shortest)
+        self._work_out(key)
 
     def typical_ns(self, stage: str, variant: str) -> int:
         """Return the median of recent runs; 0 where nothing is known."""
-        return self.quantile_ns(stage, variant, 500)
+        return self._typical.get((stage, variant), 0)
 
     def spread_ns(self, stage: str, variant: str) -> int:
         """Return how much longer than typical nine of ten recent runs took at the most.
@@ -59,7 +64,7 @@ class LatencyModel:
         Spreads of independent runs in a row add up as squares, not as sums: a chain of runs is
         not nine times out of ten bad in every link.
         """
-        return self.quantile_ns(stage, variant, _USUAL) - self.typical_ns(stage, variant)
+        return self._spread.get((stage, variant), 0)
 
     def quantile_ns(self, stage: str, variant: str, permille: int) -> int:
         """Return the duration that `permille` of recent runs kept; 0 where nothing is known."""
@@ -67,6 +72,10 @@ class LatencyModel:
         if not ordered:
             return 0
         return ordered[(len(ordered) - 1) * permille // 1000]
+
+    def _work_out(self, key: tuple[str, str]) -> None:
+        self._typical[key] = self.quantile_ns(*key, 500)
+        self._spread[key] = self.quantile_ns(*key, _USUAL) - self._typical[key]
 
     def _changed(self, key: tuple[str, str], recent: deque[int], took_ns: int) -> bool:
         """Return whether this run and the ones just before are all far from typical, alike."""

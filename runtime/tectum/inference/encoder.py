@@ -185,7 +185,7 @@ def _context(tensor: InputTensor) -> str:
 
 
 def _check(array: AnyArray, tensor: InputTensor, manifest: Manifest) -> None:
-    if str(array.dtype) != tensor.dtype or not _fits(array.shape, tensor.shape):
+    if array.dtype != tensor.dtype or not _fits(array.shape, tensor.shape):
         msg = (
             f"{manifest.model}: its input {tensor.name!r} is {tensor.dtype} {list(tensor.shape)}, "
             f"but the sample came to {array.dtype} {list(array.shape)} after preprocessing"

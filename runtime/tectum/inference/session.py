@@ -78,6 +78,11 @@ class Session:
         self._session = open_session(str(path), manifest.model, device, self.options)
         check_tensors(manifest, self._session, str(path))
         self.outputs = tuple(output.name for output in manifest.outputs)
+        overlaps = device.concurrent and not device.captures
+        lock = _LOCKS.setdefault(device.name, threading.Lock())
+        self._lock: contextlib.AbstractContextManager[object] = (
+            contextlib.nullcontext() if overlaps else lock
+        )
         self._buffers: Buffers | None = None
         if device.is_gpu:
             self._buffers = Buffers(
@@ -126,7 +131,7 @@ class Session:
         options.log_severity_level = 4  # a stopped run is no error: the exception says it
         stopper.on_stop(lambda: setattr(options, "terminate", True))
         try:
-            with self._turn():
+            with self._lock:
                 if stopper.stopped:
                     raise Cancelled
                 return self._compute(feeds, options, hold)
@@ -150,9 +155,7 @@ class Session:
         return Computed(dict(zip(self.outputs, arrays, strict=True)), {})
 
     def _turn(self) -> contextlib.AbstractContextManager[object]:
-        if self.device.concurrent and not self.device.captures:
-            return contextlib.nullcontext()
-        return _LOCKS.setdefault(self.device.name, threading.Lock())
+        return self._lock
 
 
 def _first_line(error: Exception) -> str:
