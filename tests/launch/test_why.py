@@ -26,8 +26,13 @@ NOON_NS = 1_782_216_190_000 * MS
 PLAN = Plan(
     "perception",
     (
-        InputPlan("camera", "camera/image", AlignPlan("nearest", 40 * MS, 40 * MS)),
-        InputPlan("lidar", "lidar/points", AlignPlan("exact")),
+        InputPlan(
+            "camera",
+            "camera/image",
+            AlignPlan("nearest", 40 * MS, 40 * MS),
+            silent_after_ns=200 * MS,
+        ),
+        InputPlan("lidar", "lidar/points", AlignPlan("exact"), silent_after_ns=200 * MS),
     ),
     (StagePlan("head"),),
     "head",

@@ -18,7 +18,13 @@ BEGIN_NS = 1_000_000 * MS
 PLAN = Plan(
     "perception",
     (
-        InputPlan("camera", "camera/image", AlignPlan("nearest", 40 * MS, 40 * MS), encoder="cam"),
+        InputPlan(
+            "camera",
+            "camera/image",
+            AlignPlan("nearest", 40 * MS, 40 * MS),
+            encoder="cam",
+            silent_after_ns=200 * MS,
+        ),
         InputPlan("lidar", "lidar/points", AlignPlan("exact"), encoder="lid"),
     ),
     (StagePlan("cam"), StagePlan("lid"), StagePlan("head")),

@@ -32,14 +32,23 @@ MS = 1_000_000
 NOON_NS = 43_390_000 * MS
 """12:03:10."""
 
-CAMERA = InputPlan("camera", "camera/image", AlignPlan("nearest", 40 * MS, 40 * MS), encoder="cam")
-LIDAR = InputPlan("lidar", "lidar/points", AlignPlan("exact"), encoder="lid")
+CAMERA = InputPlan(
+    "camera",
+    "camera/image",
+    AlignPlan("nearest", 40 * MS, 40 * MS),
+    encoder="cam",
+    silent_after_ns=200 * MS,
+)
+LIDAR = InputPlan(
+    "lidar", "lidar/points", AlignPlan("exact"), encoder="lid", silent_after_ns=200 * MS
+)
 SIREN = InputPlan(
     "siren",
     "microphone/audio",
     AlignPlan("window", duration_ns=400 * MS, coverage_permille=900),
     encoder="sir",
     required=False,
+    silent_after_ns=100 * MS,
 )
 STATE = InputPlan("state", "car/state", AlignPlan("latest", max_age_ns=500 * MS), required=False)
 STAGES = (StagePlan("cam"), StagePlan("lid"), StagePlan("sir"), StagePlan("head"))
@@ -457,7 +466,8 @@ def test_with_arrivals_the_tolerance_that_is_named_is_the_smallest_that_matches(
 
     def drive(wide_ms: int) -> tuple[Plan, Simulation]:
         align = AlignPlan("nearest", wide_ms * MS, wide_ms * MS)
-        wanted = plan(replace(CAMERA, align=align), LIDAR, budget_ns=0)
+        steady = replace(CAMERA, align=align, silent_after_ns=2_000 * MS)
+        wanted = plan(steady, LIDAR, budget_ns=0)
         return wanted, run(wanted, lidar, camera)
 
     wanted, simulation = drive(tolerance_ms)
