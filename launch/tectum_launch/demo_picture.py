@@ -171,7 +171,7 @@ def _view(canvas: Canvas, view: View, at_s: float) -> None:
     width = cell * view.fused.shape[1]
     for left, words, cells, colour in (
         (680.0, "fused: where road users are", view.fused, _AMBER),
-        (980.0, "truth", view.true, _WHITE),
+        (1040.0, "truth", view.true, _WHITE),
     ):
         canvas.text(left, head, words, _WHITE, size=14)
         _cells(canvas, left, cell, cells, colour)
