@@ -105,9 +105,8 @@ class Planner:
         limit_ns = self._limit_ns(opened)
         taken = list(free_at)
         end_ns = self._end_ns(now_ns, opened, choice, taken)
-        for cheaper in self._cheaper(opened, choice):
-            if end_ns <= limit_ns:
-                break
+        steps = self._cheaper(opened, choice)
+        while end_ns > limit_ns and (cheaper := next(steps, None)) is not None:
             choice, taken = cheaper, list(free_at)
             end_ns = self._end_ns(now_ns, opened, choice, taken)
         choice.fits = end_ns <= limit_ns or self._plan.late == "deliver"
