@@ -12,6 +12,7 @@ from tectum_launch.demo import Demo
 __all__ = ["demo_words"]
 
 _CAUSES = 6
+_MOST = 0.95
 
 
 def demo_words(demo: Demo) -> list[str]:
@@ -53,10 +54,13 @@ def _in_time(report: Mapping[str, Any]) -> str:
     if latency["p50"] is None:
         return "No answer came."
     share = percent(report["on_time"])
+    rest = (
+        "" if report["on_time"] >= _MOST else " The machine was too busy or too slow for the rest."
+    )
     return (
         f"{share} of the sweeps were answered within the budget of {budget_ms:g} ms after the "
         f"sweep's end: half within {latency['p50']:.0f} ms, 95 % within {latency['p95']:.0f} ms, "
-        f"the slowest after {latency['max']:.0f} ms."
+        f"the slowest after {latency['max']:.0f} ms.{rest}"
     )
 
 

@@ -111,6 +111,11 @@ def test_the_summary_is_in_plain_words_and_names_the_cause_and_what_is_left(demo
     ]
 
 
+def test_a_machine_that_cannot_keep_up_is_told(demo: Demo) -> None:
+    slow = Demo(demo.files, {**demo.report, "on_time": 0.9}, demo.ledger, 0)
+    assert demo_words(slow)[4].endswith("The machine was too busy or too slow for the rest.")
+
+
 def test_a_demo_without_a_trigger_says_what_ended_it(demo: Demo) -> None:
     report = {"triggers": 0, "failure": "lidar died: killed by SIGKILL", "ended_because": "x"}
     nothing = Demo(demo.files, report, Ledger("perception", PLAN), 1)
