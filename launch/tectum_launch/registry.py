@@ -18,17 +18,22 @@ __all__ = ["GROUP", "SHIPPED", "load_class", "load_node", "registered", "target_
 GROUP = "tectum.nodes"
 
 SHIPPED = {
+    "camera": "tectum_nodes.camera:CameraNode",
     "console": "tectum_nodes.console:ConsoleNode",
     "fusion": "tectum_nodes.fusion:FusionNode",
     "kitti_camera": "tectum_nodes.kitti:KittiCamera",
     "kitti_lidar": "tectum_nodes.kitti:KittiLidar",
     "log": "tectum_nodes.log_player:LogPlayer",
+    "microphone": "tectum_nodes.microphone:MicrophoneNode",
+    "ouster": "tectum_nodes.ouster:OusterNode",
     "pictures": "tectum_nodes.pictures:PicturesNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
     "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",
     "simulated_microphone": "tectum_nodes.simulated_microphone:SimulatedMicrophone",
     "simulated_truth": "tectum_nodes.simulated_truth:SimulatedTruth",
+    "tensor": "tectum_nodes.tensor:TensorNode",
+    "velodyne": "tectum_nodes.velodyne:VelodyneNode",
     "video": "tectum_nodes.video:VideoReader",
 }
 """The nodes that come with Tectum."""

@@ -95,7 +95,6 @@ def calibration_from(path: Path) -> CameraCalibration:
 
 def _document(path: Path) -> Mapping[str, Any]:
     from ruamel.yaml import YAML  # noqa: PLC0415 - where it is used
-
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
 
     try:

@@ -41,3 +41,34 @@ def show(run: str, *, as_json: bool) -> None:
         click.echo(json.dumps(reference.document(), indent=1))
         return
     click.echo(reference.text())
+
+
+@nodes.command()
+@click.argument("run", metavar="NODE")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--for", "duration", default="3s", metavar="TIME", help="How long to listen.")
+@click.option("--json", "as_json", is_flag=True, help="What was found, as JSON.")
+def probe(run: str, settings: tuple[str, ...], duration: str, *, as_json: bool) -> None:
+    """List the devices that NODE could use; with settings, show what such a source gives.
+
+    For example: tectum nodes probe camera url=rtsp://192.168.1.20/stream
+    """
+    from tectum.units import parse_duration_ns  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.probe import (  # noqa: PLC0415
+        devices_of,
+        log_to_terminal,
+        probe_text,
+        probed,
+    )
+
+    if not settings:
+        devices = devices_of(run)
+        if devices is None:
+            click.echo(f"{run} lists no devices: give it settings (see `tectum nodes show {run}`)")
+            return
+        lines = devices or [f"no device for {run} is connected"]
+        click.echo(json.dumps(devices, indent=1) if as_json else "\n".join(lines))
+        return
+    log_to_terminal()
+    found = probed(run, settings, parse_duration_ns(duration))
+    click.echo(json.dumps(found, indent=1) if as_json else probe_text(found))
