@@ -2,7 +2,8 @@
 
 A request is the magic and a number; the reply repeats both and adds when the request was received
 and when it was answered, each 8 bytes, big-endian. Neither side ever waits; what is malformed or
-unasked for is refused and counted. The sockets bind and connect within this machine alone.
+unasked for is refused and counted. Without security the sockets bind and connect within this
+machine alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import zmq
 from tectum.clock import Clock
 from tectum.errors import ConfigError
 from tectum.sync.offset import Exchange
-from tectum.transport.endpoint import check_endpoint
+from tectum.transport.endpoint import check_endpoint, check_remote
+from tectum.transport.security import Security
 from tectum.transport.waiter import Waiter
 
 __all__ = ["ClockClient", "ClockServer"]
@@ -33,15 +35,18 @@ _OUTSTANDING = 64
 class ClockServer:
     """Answers what the time is. For one thread."""
 
-    def __init__(self, endpoint: str, clock: Clock) -> None:
-        """Listen on `endpoint`.
+    def __init__(self, endpoint: str, clock: Clock, *, security: Security | None = None) -> None:
+        """Listen on `endpoint`, which with `security` may be one for other hosts.
 
         Raises:
             ConfigError: not an `ipc://` endpoint, too long, or it cannot be bound.
         """
         self._clock = clock
-        self._path = Path(check_endpoint(endpoint).removeprefix("ipc://"))
+        self._path = None if security else Path(check_endpoint(endpoint).removeprefix("ipc://"))
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        if security:
+            check_remote(endpoint)
+            security.guard_server(self._socket)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)
         try:
@@ -77,21 +82,26 @@ class ClockServer:
         """Stop answering."""
         self._waiter.close()
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 class ClockClient:
     """Asks what the time is. For one thread."""
 
-    def __init__(self, endpoint: str, clock: Clock) -> None:
-        """Ask at `endpoint`, whether or not somebody answers there yet.
+    def __init__(
+        self, endpoint: str, clock: Clock, *, security: Security | None = None, host: str = ""
+    ) -> None:
+        """Ask at `endpoint`, whether or not somebody answers there yet; with `security`, `host`.
 
         Raises:
             ConfigError: not an `ipc://` endpoint, or too long.
         """
         self._clock = clock
-        check_endpoint(endpoint)
+        (check_remote if security else check_endpoint)(endpoint)
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        if security:
+            security.guard_client(self._socket, host)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.IMMEDIATE, 1)
         self._socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)

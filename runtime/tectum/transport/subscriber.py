@@ -6,36 +6,55 @@ A publisher that dies and comes back is joined again by the next `wait` or `drai
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import zmq
 
-from tectum.clock import Clock
+from tectum.clock import NS_PER_MS, Clock
 from tectum.errors import WireError
 from tectum.message import Header, Kind, Message, Payload, Value
 from tectum.transport.base import Received
-from tectum.transport.endpoint import check_endpoint
+from tectum.transport.endpoint import check_endpoint, check_remote
 from tectum.transport.inbox import OTHER, Inbox
 from tectum.transport.joining import Delivery, joining
 from tectum.transport.lease import OvertakenError, PoolReader
 from tectum.transport.outbox import STATEMENT
 from tectum.transport.payload import FramePayload
+from tectum.transport.peer_clocks import PeerClocks
 from tectum.transport.pool_file import pools_are_possible
+from tectum.transport.port import HEARTBEAT_MS
 from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
+from tectum.transport.refusals import CONNECTING, Refusals
+from tectum.transport.security import Security
 from tectum.transport.waiter import Waiter, can_be_read
 from tectum.transport.wire import decode_reference, topic_frame, topic_of
 
-__all__ = ["DEFAULT_HOLD", "ZmqSubscriber"]
+__all__ = ["DEFAULT_HOLD", "Far", "ZmqSubscriber"]
 
 DEFAULT_HOLD = 8
 """Of any subscriber that says nothing else; memory is only used where so much is really held."""
 
 RECONNECT_MS = 20
+CONNECT_MS = 1000
+"""How long a connection to another host may take to come about before it is tried anew."""
+LOOK_EVERY_NS = 10 * NS_PER_MS
 MAX_FRAME_BYTES = 512 * 1024 * 1024
 _LASTING = (Kind.LATCHED, Kind.STATEMENT, Kind.PROMISE, Kind.END)
 _log = logging.getLogger(__name__)
+
+
+class Far(NamedTuple):
+    """Publishers on other hosts."""
+
+    endpoints: Mapping[str, str]
+    """Endpoint -> host."""
+    hosts: Mapping[str, str]
+    """Node -> host, for every node that is not on this one."""
+    clocks: Mapping[str, str]
+    """Host -> where it tells its time."""
+    security: Security
 
 
 class _Come(NamedTuple):
@@ -60,6 +79,7 @@ class ZmqSubscriber:
         hold: int = DEFAULT_HOLD,
         delivery: Delivery = "each",
         nodes: Iterable[str] = (),
+        far: Far | None = None,
     ) -> None:
         """Join the publishers at `endpoints` as `name`, for `topics` (exact names).
 
@@ -73,11 +93,13 @@ class ZmqSubscriber:
                 further ones are copied out. 0: all payloads come inline.
             delivery: what is wanted where this side cannot keep up.
             nodes: those that publish some of the topics and that no topic is named after.
+            far: publishers on other hosts.
 
         Raises:
             ConfigError: an endpoint is not `ipc://` or too long.
             ContractError: a topic is not `node/output`.
         """
+        allowed = [check_endpoint(endpoint) for endpoint in endpoints]
         hold = hold if pools_are_possible() else 0
         self._inbox = Inbox(name, topics)
         self._reader = PoolReader(hold)
@@ -92,12 +114,19 @@ class ZmqSubscriber:
         for topic in (*topics, *(f"{node}/{STATEMENT}" for node in publishing)):
             self._socket.subscribe(topic_frame(topic))
         self._socket.subscribe(joining(name, hold, delivery))
-        for endpoint in endpoints:
-            self._socket.connect(check_endpoint(endpoint))
+        for endpoint in allowed:
+            self._socket.connect(endpoint)
+        self._clock, self._look_at_ns = clock, 0
+        self._refusals: Refusals | None = None
+        self._clocks: PeerClocks | None = None
+        if far is not None:
+            self._connect_far(name, far)
         self._waiter = Waiter(clock, self._socket)
 
     def drain(self, limit: int = 1024) -> list[Received]:
         """Return everything that has arrived, at most about `limit`, without waiting."""
+        if self._clocks is not None:
+            self._look_far()
         come: list[_Come] = []
         results: list[Received] = []
         for _ in range(limit):
@@ -126,7 +155,30 @@ class ZmqSubscriber:
     def close(self) -> None:
         """Close; what has not been drained is dropped."""
         self._waiter.close()
+        if self._clocks is not None:
+            self._clocks.close()
+        if self._refusals is not None:
+            self._refusals.close()
         self._socket.close()
+
+    def _connect_far(self, name: str, far: Far) -> None:
+        """Connect to publishers on other hosts; what is set on a socket holds from then on."""
+        self._socket.set(zmq.CONNECT_TIMEOUT, CONNECT_MS)
+        self._socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        self._socket.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+        self._refusals = Refusals(self._socket, CONNECTING, name)
+        for endpoint, host in far.endpoints.items():
+            far.security.guard_client(self._socket, host)
+            self._socket.connect(check_remote(endpoint))
+        self._clocks = PeerClocks(far.clocks, far.hosts, self._clock, far.security)
+
+    def _look_far(self) -> None:
+        """Say who was refused; ask other hosts for their clock."""
+        now_ns = self._clock.now_ns()
+        if self._clocks is not None and self._refusals is not None and now_ns >= self._look_at_ns:
+            self._look_at_ns = now_ns + LOOK_EVERY_NS
+            self._refusals.look()
+            self._clocks.serve()
 
     def _frames(self) -> list[bytes | memoryview]:
         """Return the frames of the next message: topic and header copied, buffers as they lie."""
@@ -161,6 +213,8 @@ class ZmqSubscriber:
 
     def _taken(self, come: _Come) -> list[Received]:
         header, reference, buffers = come
+        if self._clocks is not None:
+            header = self._clocks.translated(header, header.topic.partition("/")[0])
         if reference is None:
             pairs = zip(buffers, header.buffers, strict=True)
             payloads: tuple[Payload, ...] = tuple([FramePayload(*pair) for pair in pairs])

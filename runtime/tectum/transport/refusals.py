@@ -1,0 +1,71 @@
+"""Why a connection to another host does not come about, in a sentence; libzmq itself is silent.
+
+A refused peer of ZeroMQ gets nothing and no error: it would wait for ever. The socket's monitor
+tells of handshakes that failed; each kind is said when its count doubles.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+__all__ = ["Refusals"]
+
+_AUTH = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+_PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+_NO_DETAIL = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+_KINDS = {_AUTH: "not_trusted", _PROTOCOL: "protocol", _NO_DETAIL: "broken_off"}
+_log = logging.getLogger(__name__)
+
+
+class Refusals:
+    """Watches one socket. For its thread; `look` now and then."""
+
+    def __init__(self, socket: zmq.Socket[Any], sentences: Mapping[str, str], who: str) -> None:
+        """Watch `socket`: `sentences` says what each kind means, with places `{who}` and `{at}`.
+
+        Kinds: `not_trusted`, `protocol`, `broken_off`.
+        """
+        self._socket, self._sentences, self._who = socket, sentences, who
+        events = _AUTH | _PROTOCOL | _NO_DETAIL
+        self._monitor: zmq.Socket[bytes] = socket.get_monitor_socket(events)
+        self.counts: Counter[str] = Counter()
+
+    def look(self) -> None:
+        """Take up what has happened, and say it."""
+        while int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+            event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+            kind = _KINDS.get(int(event["event"]))
+            if kind is not None:
+                self._count(kind, event["endpoint"].decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+
+    def _count(self, kind: str, at: str) -> None:
+        self.counts[kind] += 1
+        if self.counts[kind] & (self.counts[kind] - 1) == 0:
+            sentence = self._sentences[kind].format(who=self._who, at=at)
+            _log.warning("%s (%d times so far)", sentence, self.counts[kind])
+
+
+LISTENING = {
+    "not_trusted": "{who} refused a peer at {at}: its key is not trusted here",
+    "protocol": "{who} refused a peer at {at}: it does not encrypt, speaks another protocol, or "
+    "has another key for this host than it has",
+    "broken_off": "a peer of {who} at {at} broke off before it had said who it is",
+}
+CONNECTING = {
+    "not_trusted": "{who} is refused by {at}: the key of this host is not trusted there; there, "
+    "run: tectum keys trust NAME KEY, with what `tectum keys list` says here",
+    "protocol": "{who} cannot connect to {at}: it speaks another protocol, or does not encrypt",
+    "broken_off": "{who} cannot connect to {at}: it broke off; it refuses the key of this "
+    "host, has another key than the one that is trusted here, or does not encrypt",
+}
