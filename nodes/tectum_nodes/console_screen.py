@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import select
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +31,7 @@ class Screen:
         from rich.live import Live  # noqa: PLC0415
 
         self._file = _Unhurried(os.open(self._path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK))
-        self._console = Console(file=self._file, force_terminal=True)
+        self._console = Console(file=cast("IO[str]", self._file), force_terminal=True)
         self._measure()
         self._live = Live(console=self._console, auto_refresh=False)
         self._live.start()
