@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -56,8 +56,11 @@ class DeviceTensor:
             self._lease.end()
 
 
-def resident(array: AnyArray, device: Device, turn: Turn) -> DeviceTensor:
-    """Return `array` in the memory of `device`: copied now, and never again."""
+def resident(array: AnyArray, device: Device, turn: Turn = nullcontext) -> DeviceTensor:
+    """Return `array` in the memory of `device`: copied now, and never again.
+
+    `turn` is taken for that; a caller who has it already passes none.
+    """
     with turn():
         value = _allocate(array.shape, array.dtype, device)
         value.update_inplace(np.ascontiguousarray(array))

@@ -8,7 +8,7 @@ from the run before; without it, it begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from tectum.inference.postprocess import Piece
 from tectum.inference.samples import SENSED, SampleArray, plausible_cut, sample_array
 from tectum.inference.session import Computed, NeverStopped, SessionOptions
 from tectum.inference.sessions import Sessions
-from tectum.inference.stage import Cut, StageArg, StageOutput, Stopper, Tensor
+from tectum.inference.stage import Cut, Held, StageArg, StageOutput, Stopper, Tensor
 from tectum.inference.steps import View, read_steps
 from tectum.message import AnyArray
 
@@ -62,6 +62,7 @@ class OnnxEncoder:
         }
         self._fixed = self._residents()
         self._hold = self._held_names()
+        self._batches = _is_row_by_row(manifest)
 
     @property
     def models(self) -> dict[str, str]:
@@ -96,7 +97,7 @@ class OnnxEncoder:
         box: Box | None = None,
     ) -> StageOutput:
         """Encode a sample, or the part of it in `box` where the manifest has a step `around`."""
-        views = preprocess.apply(self._before, View(sample.array, size=sample.size, box=box))
+        views = self._views(sample, box)
         hold = self._hold if len(views) == 1 else ()
         pieces, computed, carried = [], Computed({}, {}), dict(state or self._initial_state())
         for view in views:
@@ -104,20 +105,55 @@ class OnnxEncoder:
             computed = self.sessions[variant].compute(feeds, stopper, hold)
             carried = self._next_state(feeds, computed)
             pieces.append(Piece(computed.arrays, view))
-        arrays = postprocess.apply(self._after, pieces)
-        here = [item for item in self.manifest.results if item.tensor not in computed.held]
-        there = [item for item in self.manifest.results if item.tensor in computed.held]
-        return StageOutput(
-            {item.name: item.taken_from(arrays) for item in here},
-            sample.facts,
-            carried or None,
-            {item.name: computed.held[item.tensor] for item in there},
-        )
+        return self._output(sample, pieces, computed.held, carried)
+
+    def batch_key(self, variant: str) -> object:
+        """Return what runs have in common that may share a batch; None: they may not.
+
+        On the CPU they may not: several lanes do as much at a time, and each has its result sooner.
+        """
+        session = self.sessions[variant]
+        return id(session) if session.device.is_gpu and self._batches else None
+
+    def run_together(
+        self, variant: str, many: Sequence[Mapping[str, StageArg]], stopper: Stopper
+    ) -> list[StageOutput]:
+        """Encode the one argument of each of `many` in one batch."""
+        samples = [self.sample(cast(Cut, cut)) for args in many for cut in args.values()]
+        views = [self._views(sample, None)[0] for sample in samples]
+        name = self._sensed.name
+        rows = [np.asarray(self._feeds(view, {})[name]) for view in views]
+        feeds = {name: np.concatenate(rows)}
+        parts = self.sessions[variant].compute_batch(feeds, len(rows), stopper, self._hold)
+        return [
+            self._output(sample, [Piece(part.arrays, view)], part.held, {})
+            for sample, view, part in zip(samples, views, parts, strict=True)
+        ]
 
     def close(self) -> None:
         """Give back the sessions."""
         for session in self.sessions.values():
             session.close()
+
+    def _views(self, sample: SampleArray, box: Box | None) -> list[View]:
+        return preprocess.apply(self._before, View(sample.array, size=sample.size, box=box))
+
+    def _output(
+        self,
+        sample: SampleArray,
+        pieces: list[Piece],
+        held: Mapping[str, Held],
+        carried: dict[str, Tensor],
+    ) -> StageOutput:
+        arrays = postprocess.apply(self._after, pieces)
+        here = [item for item in self.manifest.results if item.tensor not in held]
+        there = [item for item in self.manifest.results if item.tensor in held]
+        return StageOutput(
+            {item.name: item.taken_from(arrays) for item in here},
+            sample.facts,
+            carried or None,
+            {item.name: held[item.tensor] for item in there},
+        )
 
     def _residents(self) -> dict[str, Tensor]:
         """Return the constants, and the states that a sequence begins with, where they are fed."""
@@ -178,6 +214,15 @@ def _sensed(manifest: Manifest) -> InputTensor:
         )
         raise ConfigError(msg)
     return sensed[0]
+
+
+def _is_row_by_row(manifest: Manifest) -> bool:
+    """Return whether each sample is one row of the model's only input, and of each output."""
+    steps = [step.name for step in manifest.preprocess]
+    shapes = [tensor.shape for tensor in manifest.inputs]
+    shapes += [tensor.shape for tensor in manifest.outputs]
+    free = all(shape[:1] == ("batch",) for shape in shapes)
+    return free and len(manifest.inputs) == 1 and "tiles" not in steps and "around" not in steps
 
 
 def _context(tensor: InputTensor) -> str:

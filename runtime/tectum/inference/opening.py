@@ -12,7 +12,7 @@ from tectum.errors import DeviceError, ModelError
 from tectum.inference.device import Device
 from tectum.inference.plugins import adapters
 
-__all__ = ["SessionOptions", "open_session"]
+__all__ = ["SessionOptions", "open_model"]
 
 _ERRORS_ONLY = 3
 """ONNX Runtime's severity: its warnings repeat per session what `placement` tells once."""
@@ -27,8 +27,8 @@ class SessionOptions:
     spinning: bool = False
 
 
-def open_session(path: str, model: str, device: Device, options: SessionOptions) -> Any:
-    """Return ONNX Runtime's session of the file at `path`.
+def open_model(source: str | bytes, model: str, device: Device, options: SessionOptions) -> Any:
+    """Return ONNX Runtime's session of the file at the path `source`, or of its bytes.
 
     Raises:
         ModelError: the file cannot be loaded, or the provider refuses an option.
@@ -46,11 +46,12 @@ def open_session(path: str, model: str, device: Device, options: SessionOptions)
     if device.plugin and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # finds CUDA and cuDNN that pip installed
     try:
-        session = onnxruntime.InferenceSession(path, settings, providers=providers or None)
+        session = onnxruntime.InferenceSession(source, settings, providers=providers or None)
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         where = f" on {device.name}" if device.is_gpu else ""
-        msg = f"{path} cannot be loaded{where}: {first}"
+        told = source if isinstance(source, str) else model
+        msg = f"{told} cannot be loaded{where}: {first}"
         raise ModelError(msg) from error
     _check_device(device, session, model)
     session.disable_fallback()  # a run that fails on its device is not repeated on the CPU

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from tectum.errors import ClosedError, ModelError
-from tectum.inference.buffers import Buffers, resident
+from tectum.inference.buffers import Buffers, DeviceTensor, resident
 from tectum.inference.device import CPU, Device
 from tectum.inference.files import check_hash, find_file
 from tectum.inference.manifest import Manifest
-from tectum.inference.opening import SessionOptions, open_session
+from tectum.inference.opening import SessionOptions, open_model
+from tectum.inference.rows import Rows
 from tectum.inference.stage import Cancelled, Held, Stopper, Tensor
 from tectum.inference.tensors import check_tensors
 from tectum.message import AnyArray
@@ -75,7 +76,7 @@ class Session:
         self.manifest, self.variant, self.device = manifest, variant, device
         self.options = options or SessionOptions()
         self.sha256 = check_hash(manifest, entry, path)
-        self._session = open_session(str(path), manifest.model, device, self.options)
+        self._session = open_model(str(path), manifest.model, device, self.options)
         check_tensors(manifest, self._session, str(path))
         self.outputs = tuple(output.name for output in manifest.outputs)
         overlaps = device.concurrent and not device.captures
@@ -83,6 +84,7 @@ class Session:
         self._lock: contextlib.AbstractContextManager[object] = (
             contextlib.nullcontext() if overlaps else lock
         )
+        self._rows: dict[str, Rows] = {}
         self._buffers: Buffers | None = None
         if device.is_gpu:
             self._buffers = Buffers(
@@ -122,13 +124,10 @@ class Session:
             ClosedError: the session was closed.
             ModelError: ONNX Runtime refuses the feeds, or a node failed.
         """
-        import onnxruntime  # noqa: PLC0415 - heavy
-
         if self._session is None:
             msg = f"{self.manifest.model} has been closed"
             raise ClosedError(msg)
-        options = onnxruntime.RunOptions()  # its flag is sticky: a fresh one for each run
-        options.log_severity_level = 4  # a stopped run is no error: the exception says it
+        options = _run_options()
         stopper.on_stop(lambda: setattr(options, "terminate", True))
         try:
             with self._lock:
@@ -142,9 +141,42 @@ class Session:
             msg = f"{self.manifest.model} ({self.variant}) failed: {_first_line(error)}"
             raise ModelError(msg) from error
 
+    def compute_batch(
+        self,
+        feeds: Mapping[str, AnyArray],
+        count: int,
+        stopper: Stopper,
+        hold: Collection[str] = (),
+    ) -> list[Computed]:
+        """Return what `compute` gives for each of `count` rows of `feeds`, from one run.
+
+        Every output has the rows along its first axis.
+        """
+        whole = self.compute(feeds, stopper, hold)
+        parts = [Computed({}, {}) for _ in range(count)]
+        for name, array in whole.arrays.items():
+            for index, part in enumerate(parts):
+                part.arrays[name] = array[index : index + 1]
+        for name, held in whole.held.items():
+            assert isinstance(held, DeviceTensor)
+            with self._lock:
+                rows = self._rows_of(name).split(held, count, _run_options())
+            for part, row in zip(parts, rows, strict=True):
+                part.held[name] = row
+        for held in whole.held.values():
+            held.release()
+        return parts
+
     def close(self) -> None:
         """Give back the session's memory."""
         self._session = self._buffers = None
+        self._rows.clear()
+
+    def _rows_of(self, name: str) -> Rows:
+        if name not in self._rows:
+            output = next(item for item in self.manifest.outputs if item.name == name)
+            self._rows[name] = Rows(output, self.device, self._turn)
+        return self._rows[name]
 
     def _compute(
         self, feeds: Mapping[str, Tensor], options: Any, hold: Collection[str]
@@ -156,6 +188,15 @@ class Session:
 
     def _turn(self) -> contextlib.AbstractContextManager[object]:
         return self._lock
+
+
+def _run_options() -> Any:
+    """Return options of one run: the flag that ends a run is sticky."""
+    import onnxruntime  # noqa: PLC0415 - heavy
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4  # a stopped run is no error: the exception says it
+    return options
 
 
 def _first_line(error: Exception) -> str:

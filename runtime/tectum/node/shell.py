@@ -19,6 +19,7 @@ from tectum.inference.stage import Cut, Stage, StageArg, StageOutput, Stopper
 from tectum.ledger.row import Row
 from tectum.message import Message, SampleRef, sample_of
 from tectum.node.lanes import Done
+from tectum.node.together import Ready, jobs_of
 from tectum.pipeline.events import (
     Arrived,
     Delivered,
@@ -117,6 +118,8 @@ class Shell:
         self._messages: dict[SampleRef, Message] = {}
         self._outputs: dict[int, StageOutput] = {}
         self._running: dict[int, Start] = {}
+        self._ready: list[Ready] = []
+        """Runs ordered in a row, not started yet: some may share a batch."""
         self._fresh: list[Event] = []
 
     # -- facts in
@@ -169,11 +172,14 @@ class Shell:
         self._fresh.append(event)
         for order in self.pipeline.feed(event):
             self._carry_out(order)
+        self._start_ready()
 
     def _carry_out(self, order: Order) -> None:
         if isinstance(order, Start):
             self._start(order)
-        elif isinstance(order, Free):
+            return
+        self._start_ready()
+        if isinstance(order, Free):
             self._free(order.what)
         elif isinstance(order, Emit):
             self._emit(order)
@@ -185,19 +191,24 @@ class Shell:
             self._sink.note(order)
 
     def _start(self, order: Start) -> None:
-        self._hand_out_journal()
         self._running[order.run] = order
         stage = self._stages[order.stage]
         args = {arg.input: self._resolve(arg, order.stamp_ns) for arg in order.args}
         state = self._outputs[order.state].state if order.state >= 0 else None
 
-        def job(stopper: Stopper) -> StageOutput:
-            ready: dict[str, StageArg] = {
+        def blend() -> dict[str, StageArg]:
+            return {
                 name: blended(arg) if isinstance(arg, Cut) else arg for name, arg in args.items()
             }
-            return stage.run(order.variant, ready, state, stopper)
 
-        self._lanes.start(order.run, order.lane, job)
+        self._ready.append(Ready(order.run, order.lane, stage, order.variant, blend, state))
+
+    def _start_ready(self) -> None:
+        if self._ready:
+            runs, self._ready = self._ready, []
+            self._hand_out_journal()
+            for run, job in jobs_of(runs):
+                self._lanes.start(run.run, run.lane, job)
 
     def _resolve(self, arg: Arg, trigger_ns: int) -> StageArg:
         if isinstance(arg, Absent):

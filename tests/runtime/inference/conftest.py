@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tectum.inference.encoder import OnnxEncoder
 from tectum.inference.head import OnnxHead
 from tectum.inference.manifest import read_manifest
 from tectum.inference.session import NeverStopped
+from tectum.inference.sessions import Sessions
 from tectum.inference.stage import Cut, StageOutput
 from tectum.message import Kind
 from tectum.testing.messages import make_message
@@ -84,7 +85,7 @@ class Perception:
     def answer(self, images: dict[str, np.ndarray]) -> np.ndarray:
         """Return the scores for the images that are there, and release what led to them."""
         codes = {name: self.encode(name, image) for name, image in images.items()}
-        scores = self.fuse({name: codes.get(name) for name in MODALITIES})
+        scores = self.fuse({name: codes.get(name) for name in self.encoders})
         for code in codes.values():
             code.release()
         return scores
@@ -95,29 +96,44 @@ class Perception:
             stage.close()
 
 
+def load(device: Device, folders: Mapping[str, Path], head: Path) -> Perception:
+    """Load an encoder per name and the head, warmed up; one folder is one session."""
+    sessions = Sessions()
+    encoders = {
+        name: OnnxEncoder(read_manifest(folder), name=name, device=device, sessions=sessions)
+        for name, folder in folders.items()
+    }
+    given = {name: encoder.outputs for name, encoder in encoders.items()}
+    fused = OnnxHead(read_manifest(head), name="head", inputs=given, device=device)
+    for stage in (*encoders.values(), fused):
+        stage.warm_up("fp32")
+    return Perception(encoders, fused)
+
+
 @pytest.fixture
 def perceive(tmp_path: Path) -> Iterator[Callable[..., Perception]]:
     """Give a function that loads two encoders and a head, warmed up, on a device."""
-    for seed, name in enumerate(MODALITIES):
-        write_encoder(tmp_path / name, name, side=32 - 8 * seed, seed=seed)
-    write_head(tmp_path / "head", MODALITIES)
+    folders = {name: tmp_path / name for name in MODALITIES}
+    for seed, (name, folder) in enumerate(folders.items()):
+        write_encoder(folder, name, side=32 - 8 * seed, seed=seed)
+    head = write_head(tmp_path / "head", MODALITIES)
     made: list[Perception] = []
 
-    def load(device: Device = CPU) -> Perception:
-        encoders = {
-            name: OnnxEncoder(read_manifest(tmp_path / name), name=name, device=device)
-            for name in MODALITIES
-        }
-        given = {name: encoder.outputs for name, encoder in encoders.items()}
-        head = OnnxHead(read_manifest(tmp_path / "head"), name="head", inputs=given, device=device)
-        for stage in (*encoders.values(), head):
-            stage.warm_up("fp32")
-        made.append(Perception(encoders, head))
+    def perception(device: Device = CPU) -> Perception:
+        made.append(load(device, folders, head))
         return made[-1]
 
-    yield load
-    for perception in made:
-        perception.close()
+    yield perception
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Callable[[Device], Perception]:
+    """Give a function that loads a left and a right camera of one model, and their head."""
+    folder = write_encoder(tmp_path / "twin", "camera")
+    head = write_head(tmp_path / "twins", ("left", "right"))
+    return lambda device: load(device, {"left": folder, "right": folder}, head)
 
 
 @pytest.fixture

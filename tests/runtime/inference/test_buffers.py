@@ -58,6 +58,10 @@ class Apart(Device):
 APART = Apart("apart", CPU.providers)
 
 
+def cut_of(image: np.ndarray) -> Cut:
+    return Cut((make_message("camera/image", Kind.IMAGE, image, encoding="bgr8"),))
+
+
 def _code(perception: Any, images: Any, seed: int = 0) -> Any:
     return perception.encode("camera", images(seed)["camera"])
 
@@ -143,13 +147,45 @@ def test_a_run_that_fails_or_is_cancelled_gives_its_buffers_back(tmp_path: Path)
     assert len(session._buffers._free) == 2  # one for each shape that was fed
 
 
+def test_a_batch_is_one_upload_and_one_run_and_each_row_is_what_it_is_alone(
+    perceive, images, copies
+) -> None:
+    apart, cpu = perceive(APART), perceive(CPU)
+    encoder = apart.encoders["camera"]
+    assert encoder.batch_key("fp32") is not None
+    many = [{"camera": cut_of(images(seed)["camera"])} for seed in range(3)]
+    for _ in range(2):  # the second time everything that stays is there
+        copies.take()
+        outputs = encoder.run_together("fp32", many, NeverStopped())
+        made = copies.take()
+        for seed, output in enumerate(outputs):
+            alone = cpu.encode("camera", images(seed)["camera"]).arrays["code"]
+            np.testing.assert_allclose(output.array("code"), alone, atol=1e-6)
+            assert output.array("code").shape == (1, 16)
+            output.release()
+    assert made["up"] == 1
+    assert "down" not in made
+
+
+def test_rows_of_a_batch_are_fused_like_embeddings_of_their_own(perceive, images) -> None:
+    apart, cpu = perceive(APART), perceive(CPU)
+    many = [{"camera": cut_of(images(seed)["camera"])} for seed in range(2)]
+    codes = apart.encoders["camera"].run_together("fp32", many, NeverStopped())
+    for seed, code in enumerate(codes):
+        expected = cpu.answer({"camera": images(seed)["camera"]})
+        np.testing.assert_allclose(apart.fuse({"camera": code, "depth": None}), expected, atol=1e-6)
+
+
+def test_on_the_cpu_lanes_do_not_share_batches(perceive) -> None:
+    assert perceive(CPU).encoders["camera"].batch_key("fp32") is None
+
+
 def test_results_that_are_no_embedding_come_down(tmp_path: Path, copies) -> None:
     write_model(tmp_path, ENCODER_GRAPH, ENCODER)
     encoder = OnnxEncoder(read_manifest(tmp_path), name="camera", device=APART)
     encoder.warm_up("fp32")
     copies.take()
-    image = np.full((4, 6, 3), 51, np.uint8)
-    cut = Cut((make_message("camera/image", Kind.IMAGE, image, encoding="bgr8"),))
+    cut = cut_of(np.full((4, 6, 3), 51, np.uint8))
     output = encoder.run("fp32", {"camera": cut}, None, NeverStopped())
     assert (list(output.arrays), list(output.held)) == (["bright"], ["embedding"])
     assert output.arrays["bright"].tolist() == [pytest.approx(0.2)]
