@@ -1,8 +1,8 @@
 """ROS 2's own Python ApproximateTimeSynchronizer, from the file that its project publishes.
 
-The file (`message_filters/__init__.py` of github.com/ros2/message_filters, BSD) is not part of this
-repository: fetch it and give its path. It runs on rclpy where that is installed, else on the few
-classes of rclpy that it touches, written here in plain Python, which are quicker than the real ones.
+The file (`message_filters/__init__.py` of github.com/ros2/message_filters, BSD) is not part of
+this repository: fetch it and give its path. It runs on rclpy where that is installed, else on the
+few classes of rclpy that it touches, written here in plain Python, quicker than the real ones.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Ros2Message:
 @functools.cache
 def _time_class() -> Any:
     try:
-        from rclpy.time import Time as RealTime
+        from rclpy.time import Time as RealTime  # noqa: PLC0415 - may not be installed
     except ImportError:
         return Time
     return RealTime

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 from bench import Bench, options
 from ros2_peer import VARIABLE, Ros2Message, load_synchronizer, message_filters_path
@@ -35,6 +35,7 @@ from tectum.testing.arrivals import START_NS, Source, arrivals, together
 
 MS = NS_PER_MS
 BUDGET_NS = 150 * MS
+SEEDS = (1, 2, 3)
 TOLERANCE_NS = 50 * MS
 TRIGGER = "lidar"
 SOURCES = (
@@ -124,7 +125,7 @@ def messages_of(events: Sequence[Event]) -> list[tuple[int, str, Message]]:
 def run_ours(
     messages: Sequence[tuple[int, str, Message]], plan: Plan = PLAN, *, ledger: bool = True
 ) -> tuple[list[Row], list[Note]]:
-    """Feed every message and a tick after it, as a loop without any computation does."""
+    """Feed every message, and a tick when an instant is over, as a loop that drains does."""
     pipeline = Pipeline(plan, DecisionDigest() if ledger else NullDigest())
     rows: list[Row] = []
     notes: list[Note] = []
@@ -142,11 +143,14 @@ def run_ours(
             elif kind is Note:
                 notes.append(order)
 
+    last_ns = messages[0][0]
     for now_ns, name, message in messages:
-        while pipeline.next_wakeup_ns() < now_ns:
-            feed(Tick(pipeline.next_wakeup_ns()))
+        if now_ns > last_ns:
+            feed(Tick(last_ns))
+            while pipeline.next_wakeup_ns() < now_ns:
+                feed(Tick(pipeline.next_wakeup_ns()))
+            last_ns = now_ns
         feed(Arrived(now_ns, sample_of(message.header, name)))
-        feed(Tick(now_ns))
     for name in NAMES:
         feed(Ended(messages[-1][0], name))
     feed(Tick(messages[-1][0]))
@@ -212,18 +216,23 @@ def _nearest(by_input: dict[str, list[tuple[int, int]]], t_ns: int) -> dict[str,
 
 
 def quality(bench: Bench, seconds: int, make: Callable[..., object] | None) -> None:
-    """Compare sets with the oracle's, trigger by trigger."""
-    events = stream(seconds)
-    messages = messages_of(events)
-    truth = oracle(events)
-    late = sum(isinstance(e, Arrived) and e.sample.ref.input == TRIGGER for e in events)
-    contenders = {"oracle": truth, "tectum": sets_of(run_ours(messages)[0])}
-    if make is not None:
-        for queue in (10, 50):
-            contenders[f"ROS 2, queue {queue}"] = run_ros2(make, _ros2_of(events), queue)
-    figures = {name: _figures(sets, truth) for name, sets in contenders.items()}
+    """Compare sets with the oracle's, trigger by trigger, over three streams."""
+    runs: dict[str, list[tuple[Sequence[Set], Sequence[Set]]]] = defaultdict(list)
+    came = 0
+    for seed in SEEDS:
+        events = stream(seconds, seed=seed)
+        truth = oracle(events)
+        came += sum(isinstance(e, Arrived) and e.sample.ref.input == TRIGGER for e in events)
+        runs["oracle"].append((truth, truth))
+        runs["tectum"].append((sets_of(run_ours(messages_of(events))[0]), truth))
+        if make is not None:
+            for queue in (10, 50):
+                peer = run_ros2(make, _ros2_of(events), queue)
+                runs[f"ROS 2, queue {queue}"].append((peer, truth))
+    figures = {name: _figures(pairs) for name, pairs in runs.items()}
     columns = ("", "complete %", "nearest %", "mean skew ms", "p50 ms", "p95 ms")
-    title = f"sets for {len(truth)} triggers ({late - len(truth)} more came too late)"
+    count = sum(len(truth) for _, truth in runs["oracle"])
+    title = f"sets for {count} triggers in time ({came - count} more came too late)"
     bench.table(title, columns, [(name, *values) for name, values in figures.items()])
     ours, best = figures["tectum"], figures["oracle"]
     bench.at_most("coverage below the oracle's, points", best[0] - ours[0], 0.5)
@@ -233,13 +242,16 @@ def quality(bench: Bench, seconds: int, make: Callable[..., object] | None) -> N
     bench.at_most("lidar stamp to set, p95 ms", ours[4], 50)
 
 
-def _figures(sets: Sequence[Set], truth: Sequence[Set]) -> tuple[float, ...]:
-    found = {item.stamp_ns: item for item in sets}
-    pairs = [(found[best.stamp_ns], best) for best in truth if best.stamp_ns in found]
+def _figures(runs: Sequence[tuple[Sequence[Set], Sequence[Set]]]) -> tuple[float, ...]:
+    pairs = []
+    for sets, truth in runs:
+        found = {item.stamp_ns: item for item in sets}
+        pairs += [(found[best.stamp_ns], best) for best in truth if best.stamp_ns in found]
+    count = sum(len(truth) for _, truth in runs)
     complete = [(ours, best) for ours, best in pairs if ours.complete]
     waits = sorted((ours.ready_ns - ours.stamp_ns) / MS for ours, _ in pairs)
     return (
-        100 * len(complete) / len(truth),
+        100 * len(complete) / count,
         100 * sum(ours.picks == best.picks for ours, best in complete) / max(1, len(complete)),
         statistics.fmean(ours.skew_ns() for ours, _ in complete) / MS if complete else 0.0,
         waits[len(waits) // 2] if waits else 0.0,
@@ -266,9 +278,6 @@ def dead_sensors(bench: Bench, seconds: int, make: Callable[..., object] | None)
         if make is not None:
             peer = sum(lo_ns <= s.stamp_ns < hi_ns for s in run_ros2(make, _ros2_of(events), 50))
         table.append((name, expected, len(answered), share, added, peer))
-        if name == TRIGGER:
-            whole = 100 * len(sets_of(rows)) / (seconds * 10)
-            bench.at_least(f"answered with {name} dead, % of all", whole, 97)
         bench.at_least(f"answered with {name} dead, %", share, 99)
         bench.at_most(f"added wait with {name} silent, p95 ms", added, 1)
     columns = ("dead", "triggers due", "answered", "%", "added wait p95 ms", "ROS 2 answered")
@@ -276,8 +285,9 @@ def dead_sensors(bench: Bench, seconds: int, make: Callable[..., object] | None)
 
 
 def _waits_ms(rows: Sequence[Row], lo_ns: int, hi_ns: int) -> list[float]:
+    """Return, in order, how long after the trigger's stamp each set was settled."""
     waits = [
-        (row.settled_ns - row.accepted_ns) / MS for row in rows if lo_ns <= row.accepted_ns < hi_ns
+        (row.settled_ns - row.stamp_ns) / MS for row in rows if lo_ns <= row.accepted_ns < hi_ns
     ]
     return sorted(waits) or [0.0]
 
@@ -298,8 +308,8 @@ def speed(bench: Bench, seconds: int, repeats: int, make: Callable[..., object] 
     if make is not None:
         for queue in (10, 50):
             contenders[f"ROS 2, queue {queue}"] = lambda q=queue: run_ros2(make, peers, q)
-    took = {name: [_timed(run) for _ in range(1)] for name, run in contenders.items()}
-    for _ in range(repeats - 1):
+    took: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repeats):
         for name, run in contenders.items():
             took[name].append(_timed(run))
     rates = {name: len(messages) / min(times) for name, times in took.items()}
@@ -319,10 +329,11 @@ def speed(bench: Bench, seconds: int, repeats: int, make: Callable[..., object] 
 
 
 def _timed(run: Callable[[], object]) -> float:
+    """Return the processor time of a run: others on the machine are not in it."""
     gc.collect()
-    begun = perf_counter()
+    begun = process_time()
     run()
-    return perf_counter() - begun
+    return process_time() - begun
 
 
 def _ros2_of(events: Sequence[Event]) -> list[tuple[int, str, Ros2Message]]:

@@ -154,7 +154,8 @@ class InputConfig(NodeConfig):
     max_age: PositiveDuration | None = None
     """How old a cached embedding may be that stands in for a fresh one; default: none does."""
     silent_after: PositiveDuration | None = None
-    """Not heard for so long means silent; default: two periods plus jitter, at least 100 ms."""
+    """Not heard for so long means silent; default: three periods plus jitter, at least 250 ms; of a
+    trigger two periods, jitter and half the budget at the most, at least 100 ms."""
 
 
 def _trigger(value: Any) -> Any:

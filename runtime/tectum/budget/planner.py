@@ -72,6 +72,15 @@ class Planner:
         """Return what the head typically takes."""
         return self._model.typical_ns(self._head.name, self._head.variants[variant])
 
+    def whole_ns(self) -> int:
+        """Return what a whole set takes, one run after the other, and its delivery."""
+        levels = self._preferred()
+        costs = [
+            self.encode_ns(port, variant)
+            for port, variant in zip(self._ports, levels.variants, strict=True)
+        ]
+        return sum(costs) + self.head_ns(levels.head_variant) + self._plan.margin_ns
+
     def head_by_ns(self, opened: OpenSet) -> int:
         """Return how late the head may start for the answer to be in time."""
         if opened.deadline_ns >= NEVER_NS:

@@ -21,7 +21,7 @@ from tectum.pipeline.plan import Plan, StagePlan
 from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Leases, Run, Runs
 from tectum.sync.base import Pick
-from tectum.sync.stream import NEVER_NS
+from tectum.sync.stream import NEVER_NS, TRIGGER_SILENCE_NS
 
 __all__ = ["Books", "picked"]
 
@@ -62,6 +62,9 @@ class Books:
         asking = (plan.trigger, *plan.also_trigger)
         self.triggers = tuple([self.by_name[name] for name in asking if name in self.by_name])
         """All such inputs; the first is `trigger`."""
+        for port in self.triggers:
+            port.raw.least_silence_ns = TRIGGER_SILENCE_NS
+            port.raw.grace_ns = plan.budget_ns // 2 or NEVER_NS
         self.wanted = requirements(plan)
         self.leases = Leases()
         self.runs = Runs(plan.lanes, self.leases)

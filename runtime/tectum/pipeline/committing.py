@@ -44,8 +44,10 @@ class Committing:
         force_at = self._books.planner.force_at_ns(opened)
         for index, force_ns in zip(tuple(opened.pending), force_at, strict=True):
             port = self._books.ports[index]
-            if now_ns >= force_ns or _is_final(port, opened.t_ns, force_ns):
-                forced = not _is_final(port, opened.t_ns, NEVER_NS)
+            # without a deadline nothing is taken for lost: the best is worth the wait
+            late_ns = now_ns if force_ns < NEVER_NS else 0
+            if now_ns >= force_ns or _is_final(port, opened.t_ns, force_ns, late_ns):
+                forced = not _is_final(port, opened.t_ns, NEVER_NS, late_ns)
                 self._commit_input(now_ns, opened, port, forced=forced)
                 if opened.resolved:
                     return
@@ -97,6 +99,6 @@ class Committing:
             self._books.use_cached(opened, port)
 
 
-def _is_final(port: Port, t_ns: int, by_ns: int) -> bool:
+def _is_final(port: Port, t_ns: int, by_ns: int, now_ns: int) -> bool:
     """Return whether nothing that comes by `by_ns` can change what this input gives."""
-    return not port.expected or port.alignment.final(port.stream, t_ns, by_ns)
+    return not port.expected or port.alignment.final(port.stream, t_ns, by_ns, now_ns)

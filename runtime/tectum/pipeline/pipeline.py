@@ -126,12 +126,14 @@ class Pipeline:
         now_ns, sample = event
         books = self._books
         port = books.port(sample.ref.input)
-        for t_ns in port.notice_beaten(sample):
-            books.note(port, "beaten", t_ns)
-        oddity = port.raw.add(now_ns, sample)
+        stream = port.raw
+        oddity = stream.add(now_ns, sample)
         if oddity and self._is_refused(port, sample, oddity):
             return
-        if port.raw.state is not Listening.SPEAKING:
+        if stream.added_ns < port.beatable_ns:
+            for t_ns in port.notice_beaten(sample):
+                books.note(port, "beaten", t_ns)
+        if stream.state is not Listening.SPEAKING:
             books.hear(port, "heard")
         if port.hops is not None:
             port.hops.add(sample)
@@ -140,8 +142,8 @@ class Pipeline:
             port.raw.release_all()
             books.dirty = True
         else:
-            while port.raw.overfull():
-                books.release(port.raw.release_oldest())
+            while stream.overfull():
+                books.release(stream.release_oldest())
         if port.waiting or port.ahead:
             books.dirty = True
         self._triggering.heard(port, sample)
@@ -226,7 +228,7 @@ class Pipeline:
         if not books.dirty and now_ns < self._wake_ns:
             return
         books.dirty = False
-        self._hush(now_ns)
+        quiet_ns = self._hush(now_ns)
         self._triggering.by_time(now_ns)
         for opened in books.open:
             if not opened.resolved:
@@ -235,12 +237,18 @@ class Pipeline:
         self._compute(now_ns)
         self._ahead.advance(self._triggering.last_ns)
         self._emit(now_ns)
-        self._wake_ns = self._next_wakeup(now_ns)
+        self._wake_ns = min(quiet_ns, self._next_wakeup(now_ns))
 
-    def _hush(self, now_ns: int) -> None:
-        for port in self._books.ports:
-            if now_ns >= port.raw.silent_at_ns(self._books.started_ns):
-                self._books.hear(port, "hush")
+    def _hush(self, now_ns: int) -> int:
+        """Call silent who is; return when the next one would be."""
+        books, next_ns = self._books, NEVER_NS
+        for port in books.ports:
+            silent_ns = port.raw.silent_at_ns(books.started_ns)
+            if now_ns >= silent_ns:
+                books.hear(port, "hush")
+            elif silent_ns < next_ns:
+                next_ns = silent_ns
+        return next_ns
 
     def _compute(self, now_ns: int) -> None:
         free_at = self._books.runs.free_at(now_ns, NEVER_NS)
@@ -296,8 +304,6 @@ class Pipeline:
     def _next_wakeup(self, now_ns: int) -> int:
         books = self._books
         wake_ns = self._triggering.due(now_ns).at_ns
-        for port in books.ports:
-            wake_ns = min(wake_ns, port.raw.silent_at_ns(books.started_ns))
         for opened in books.open:
             if not opened.resolved and opened.deadline_ns < NEVER_NS:
                 wake_ns = min(wake_ns, self._wake_for(now_ns, opened))
@@ -309,4 +315,5 @@ class Pipeline:
         instants = [self._books.patience_ns(opened) + 1, *planner.force_at_ns(opened)]
         if opened.head is None:
             instants.append(planner.head_by_ns(opened))
+        instants += [self._books.ports[index].stream.overdue_ns() for index in opened.pending]
         return min((instant for instant in instants if instant > now_ns), default=NEVER_NS)

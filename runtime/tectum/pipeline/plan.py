@@ -64,7 +64,7 @@ class InputPlan:
     jitter_ns: int = 0
     """Hand-set bound on the jitter of stamps; 0: learned."""
     silent_after_ns: int = 0
-    """Not heard for so long means silent; 0: max(2 periods + jitter, 100 ms)."""
+    """Not heard for so long means silent; 0: learned, see `docs/alignment.md`."""
     cache_ns: int = 0
     """How old a cached embedding may be that stands in for a fresh one; 0: none does."""
     history_ns: int = 2_000_000_000

@@ -30,10 +30,10 @@ class Port:
     """An input with everything that is known of it."""
 
     __slots__ = (
-        "_beatable_ns",
         "_commits",
         "ahead",
         "alignment",
+        "beatable_ns",
         "cached",
         "cached_at_ns",
         "encoder",
@@ -78,7 +78,8 @@ class Port:
         self.ahead = False
         """The next trigger is in sight, and nothing is encoded for it yet."""
         self._commits: deque[tuple[int, int, Row]] = deque(maxlen=_COMMITS_REMEMBERED)
-        self._beatable_ns = 0
+        self.beatable_ns = 0
+        """No later sample betters what was committed."""
 
     @property
     def expected(self) -> bool:
@@ -97,7 +98,7 @@ class Port:
         limit = self.alignment.reach_ns(), self.alignment.after_ns
         limit_ns = max(limit) + 1 if item.seq < 0 else abs(item.distance_ns)
         self._commits.append((opened.t_ns, limit_ns, opened.row))
-        self._beatable_ns = max(self._beatable_ns, opened.t_ns + limit_ns)
+        self.beatable_ns = max(self.beatable_ns, opened.t_ns + limit_ns)
 
     def notice_beaten(self, sample: Sample) -> list[int]:
         """Mark the commits that this sample would have bettered.
@@ -106,7 +107,7 @@ class Port:
         """
         at_ns = self.stream.at_ns(sample)
         closed: list[int] = []
-        if at_ns >= self._beatable_ns or not isinstance(self.alignment, Nearest):
+        if not isinstance(self.alignment, Nearest):
             return closed
         for index, (t_ns, limit_ns, row) in enumerate(self._commits):
             if abs(at_ns - t_ns) >= limit_ns or not self.alignment.accepts(at_ns - t_ns):

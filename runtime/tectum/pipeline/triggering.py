@@ -67,7 +67,8 @@ class Triggering:
         if books.trigger is not None:
             if not books.plan.substitute or any(port.raw.expected for port in books.triggers):
                 return NO_TRIGGER
-            return next_substitute(books.trigger.raw, self.last_ns, now_ns)
+            usable_ns = books.plan.budget_ns - books.planner.whole_ns()
+            return next_substitute(books.trigger.raw, self.last_ns, now_ns, usable_ns)
         if not self._anchor_ns:
             return NO_TRIGGER
         due = next_rate(self._anchor_ns, self.last_ns, books.plan.trigger_period_ns)

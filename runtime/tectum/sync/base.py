@@ -55,8 +55,11 @@ class Alignment(Protocol):
         """Return the sample that belongs to an instant, of those that have arrived."""
         ...
 
-    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
-        """Return whether nothing that still comes by `by_ns` is expected to be better."""
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS, now_ns: int = 0) -> bool:
+        """Return whether nothing that still comes by `by_ns` is expected to be much better.
+
+        With `now_ns`, a sample that is overdue then may be taken for lost.
+        """
         ...
 
     def reach_ns(self) -> int:

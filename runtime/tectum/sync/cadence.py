@@ -1,7 +1,7 @@
 """The rhythm of an input, learned from the stamps and arrivals of its latest samples.
 
-Promises *conservative* lower bounds on the next interval between stamps and on the time that a
-sample needs to arrive: the smallest of the latest, less a quarter of its distance to the median.
+Promises *conservative* bounds on the next interval between stamps and on the time that a sample
+needs to arrive: the extreme of the latest, moved by a quarter of its distance to the median.
 They are learned, not proven: what breaks them is counted (`beaten`). Dropped messages make
 intervals longer and do not loosen the bound; bursts of arrival do not touch it, since it looks at
 stamps.
@@ -35,6 +35,10 @@ class Cadence(NamedTuple):
     soonest_ns: int = 0
     """Lower bound on the time from a reference point to its arrival; negative where stamps are
     ahead of the graph clock."""
+    latest_ns: int = 0
+    """What that time is hardly ever above, reordered and stalled messages apart."""
+    usual_ns: int = 0
+    """What intervals between stamps are hardly ever above, where nothing was lost."""
 
 
 UNKNOWN = Cadence()
@@ -61,6 +65,8 @@ def learn_cadence(stamps: Sequence[int], arrivals: Sequence[int], ends: Sequence
         jitter_ns=max(0, waits[(len(waits) * 9) // 10] - period),
         transit_ns=transits[len(transits) // 2],
         soonest_ns=_cautious(delays),
+        latest_ns=_spacious(delays),
+        usual_ns=_spacious(intervals),
     )
 
 
@@ -68,3 +74,9 @@ def _cautious(ascending: list[int]) -> int:
     """Return the smallest, less a quarter of its distance to the median."""
     smallest, median = ascending[0], ascending[len(ascending) // 2]
     return smallest - (median - smallest) // 4
+
+
+def _spacious(ascending: list[int]) -> int:
+    """Return what nine of ten keep, plus twice its distance to the median."""
+    usual, median = ascending[(len(ascending) * 9) // 10], ascending[len(ascending) // 2]
+    return usual + 2 * (usual - median)

@@ -39,8 +39,9 @@ class Interpolate:
             return Refusal("out_of_tolerance", seq, after_ns, self.after_ns)
         return _between(stream, after, t_ns)
 
-    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS, now_ns: int = 0) -> bool:
         """Return whether both sides are there, or one of them does not come in time."""
+        del now_ns  # a gap is worse than a wait
         first_ns, last_ns = stream.coming(by_ns)
         after = bisect_left(stream.ats, t_ns, stream.first_held)
         there = stream.ats[after] if after < len(stream.ats) else NEVER_NS

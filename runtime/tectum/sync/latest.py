@@ -31,9 +31,9 @@ class Latest:
         seq, distance = stream.samples[index].ref.seq, stream.ats[index] - t_ns
         return Refusal("too_old", seq, distance, self.max_age_ns)
 
-    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS, now_ns: int = 0) -> bool:
         """Return True: what is there now is the answer."""
-        del stream, t_ns, by_ns
+        del stream, t_ns, by_ns, now_ns
         return True
 
     def reach_ns(self) -> int:

@@ -14,8 +14,13 @@ from tectum.pipeline.plan import InputPlan
 from tectum.sync.cadence import LEARN_FROM, UNKNOWN, Cadence, learn_cadence
 from tectum.sync.listening import TRANSITIONS, Listening
 
-__all__ = ["NEVER_NS", "REFUSED", "Stream"]
+__all__ = ["LEAST_SILENCE_NS", "NEVER_NS", "REFUSED", "TRIGGER_SILENCE_NS", "Stream"]
 
+LEAST_SILENCE_NS = 250_000_000
+"""Less than this is a hiccup of the machine or the network. Until then sets wait as they always do,
+no longer than their deadline."""
+TRIGGER_SILENCE_NS = 100_000_000
+"""Of an input that triggers: without it there is no set at all."""
 REFUSED = ("stamp_zero", "stamp_future", "duplicate")
 """Oddities of a sample that is not taken up."""
 
@@ -23,11 +28,12 @@ NEVER_NS = 1 << 62
 """Later than any stamp: the bound of an input from which nothing is expected."""
 
 _REMEMBERED = 512
-_RELEARN_EVERY = 16
-_LEAST_SILENCE_NS = 100_000_000
+_RELEARN_EVERY = 32
 _FIRST_SOUND_NS = 1_000_000_000
 _FUTURE_NS = 1_000_000_000
 """A stamp this far ahead of its arrival is a broken clock, not a fast network."""
+_SWAP_NS = 20_000_000
+"""Two messages that change places on their way are waited for: a period, or this if shorter."""
 _STEP_PERIODS = 4
 _LEAST_STEP_NS = 50_000_000
 _UNKNOWN_STEP_NS = 500_000_000
@@ -39,18 +45,24 @@ class Stream:
     __slots__ = (
         "_cadence",
         "_former_life",
+        "_halves",
         "_held_bytes",
         "_history_ns",
         "_learned_at",
         "_life",
         "_newest_seq",
+        "_offset_ns",
+        "_silence_ns",
+        "added_ns",
         "arrivals",
         "ats",
         "counts",
         "dropped",
         "ends",
         "first_held",
+        "grace_ns",
         "heard_ns",
+        "least_silence_ns",
         "plan",
         "promised_ns",
         "runs",
@@ -62,6 +74,9 @@ class Stream:
         """Begin empty and unheard; `reach_ns` is how far back its alignment looks."""
         self.plan = plan
         self._history_ns = plan.history_ns + reach_ns
+        self._offset_ns = plan.offset_ns
+        self._halves = ("start", "middle", "end").index(plan.reference)
+        """How many halves of its span a sample's reference point is after its stamp."""
         self.ats: list[int] = []
         self.ends: list[int] = []
         self.arrivals: list[int] = []
@@ -71,6 +86,11 @@ class Stream:
         self.first_held = 0
         """Samples before this index are bare stamps: their payload was freed."""
         self.heard_ns = 0
+        self.added_ns = 0
+        """Reference point of the sample that was added last."""
+        self.least_silence_ns = LEAST_SILENCE_NS
+        self.grace_ns = NEVER_NS
+        """How much longer than two periods it may be silent: a period, or this if shorter."""
         self.promised_ns = -NEVER_NS
         self.state = Listening.UNHEARD
         self.counts: dict[str, int] = {"received": 0, "used": 0}
@@ -78,6 +98,7 @@ class Stream:
         """What `add` let go of; the owner frees it and empties this."""
         self._life = self._former_life = self._newest_seq = -1
         self._cadence = UNKNOWN
+        self._silence_ns = 0
         self._learned_at = 0
         self._held_bytes = 0
 
@@ -91,41 +112,26 @@ class Stream:
         the buffer begins anew with this sample.
         """
         at_ns = self.at_ns(sample)
-        oddity = self._oddity(now_ns, at_ns, sample)
         self.counts["received"] += 1
+        oddity = self._oddity(now_ns, at_ns, sample)
         if oddity:
             self.counts[oddity] = self.counts.get(oddity, 0) + 1
             if oddity in REFUSED:
                 return oddity
             if oddity == "clock_step":
                 self._forget()
-        self.heard_ns = now_ns
+        self.heard_ns, self.added_ns = now_ns, at_ns
         self._recognise(sample.ref)
-        if now_ns - at_ns < self._cadence.soonest_ns:
-            self._learned_at = -_RELEARN_EVERY
-        ats = self.ats
-        if not ats or at_ns > ats[-1]:
-            if ats and at_ns - ats[-1] < self._cadence.shortest_ns:
-                self._learned_at = -_RELEARN_EVERY  # a surprise is learned at once
-            self._held_bytes += sample.nbytes
-            ats.append(at_ns)
-            self.ends.append(sample.stamp_ns - self.plan.offset_ns + sample.span_ns)
-            self.arrivals.append(now_ns)
-            self.samples.append(sample)
-            self.runs.append(run)
+        if not self.ats or at_ns > self.ats[-1]:
+            self._append(now_ns, at_ns, sample, run)
         else:
             self._insert(now_ns, at_ns, sample, run)
         return oddity
 
     def at_ns(self, sample: Sample) -> int:
         """Return the instant that a sample stands for: its reference point, less the offset."""
-        plan = self.plan
-        at_ns = sample.stamp_ns - plan.offset_ns
-        if plan.reference == "middle":
-            at_ns += sample.span_ns // 2
-        elif plan.reference == "end":
-            at_ns += sample.span_ns
-        return at_ns
+        at_ns = sample.stamp_ns - self._offset_ns
+        return at_ns + sample.span_ns * self._halves // 2 if self._halves else at_ns
 
     def promise(self, stamp_ns: int) -> None:
         """Take up that nothing with a stamp before `stamp_ns` follows."""
@@ -175,6 +181,23 @@ class Stream:
         known = by_ns < NEVER_NS and cadence is not UNKNOWN
         return self.next_at_ns(), by_ns - cadence.soonest_ns if known else NEVER_NS
 
+    def overdue_ns(self) -> int:
+        """Return from when the next sample is taken for lost, if it has not come by then."""
+        cadence = self.cadence()
+        if cadence is UNKNOWN or not self.expected:
+            return NEVER_NS
+        swap_ns = min(cadence.period_ns, _SWAP_NS)
+        return self.ats[-1] + cadence.usual_ns + cadence.latest_ns + swap_ns
+
+    def likely_next_ns(self, now_ns: int) -> int:
+        """Return the bound on what follows if all that is overdue was lost; no bound before."""
+        overdue_ns = self.overdue_ns()
+        if now_ns < overdue_ns:
+            return -NEVER_NS
+        period_ns = max(1, self.period_ns())
+        lost = (now_ns - overdue_ns) // period_ns + 1
+        return self.next_at_ns() + lost * period_ns
+
     def cadence(self) -> Cadence:
         """Return the rhythm, learned anew every few samples."""
         received = self.counts["received"]
@@ -182,6 +205,7 @@ class Stream:
             self._learned_at = received
             last = slice(-LEARN_FROM, None)
             self._cadence = learn_cadence(self.ats[last], self.arrivals[last], self.ends[last])
+            self._silence_ns = self._longest_silence_ns()
         return self._cadence
 
     def period_ns(self) -> int:
@@ -195,16 +219,20 @@ class Stream:
         """Return when this input counts as silent unless it is heard before."""
         if not self.expected:
             return NEVER_NS
-        limit = self.plan.silent_after_ns or self._learned_silence_ns()
+        self.cadence()
         if self.state is Listening.UNHEARD:
-            return started_ns + max(limit, _FIRST_SOUND_NS)
-        return self.heard_ns + limit
+            return started_ns + max(self._silence_ns, _FIRST_SOUND_NS)
+        return self.heard_ns + self._silence_ns
 
-    def _learned_silence_ns(self) -> int:
-        period_ns = self.period_ns()
+    def _longest_silence_ns(self) -> int:
+        """Return how long this input may say nothing before it counts as silent."""
+        if self.plan.silent_after_ns:
+            return self.plan.silent_after_ns
+        period_ns = self._cadence.period_ns or self.plan.period_ns
         if not period_ns:
             return _FIRST_SOUND_NS
-        return max(2 * period_ns + self.cadence().jitter_ns, _LEAST_SILENCE_NS)
+        grace_ns = min(period_ns, self.grace_ns)
+        return max(2 * period_ns + self._cadence.jitter_ns + grace_ns, self.least_silence_ns)
 
     # -- queries of alignments: indices into the columns, -1 for none
 
@@ -282,13 +310,29 @@ class Stream:
 
     # -- parts of add
 
+    def _append(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:
+        """Add a sample in order; what is quicker than the bounds allow is learned at once."""
+        cadence, ats = self._cadence, self.ats
+        if now_ns - at_ns < cadence.soonest_ns or (ats and at_ns - ats[-1] < cadence.shortest_ns):
+            self._learned_at = -_RELEARN_EVERY
+        self._held_bytes += sample.nbytes
+        ats.append(at_ns)
+        self.ends.append(sample.stamp_ns - self._offset_ns + sample.span_ns)
+        self.arrivals.append(now_ns)
+        self.samples.append(sample)
+        self.runs.append(run)
+
     def _oddity(self, now_ns: int, at_ns: int, sample: Sample) -> str:
         if sample.stamp_ns <= 0:
             return "stamp_zero"
         if at_ns > now_ns + _FUTURE_NS:
             return "stamp_future"
-        reborn = sample.ref.incarnation not in (self._life, self._former_life)
-        if not self.ats or at_ns > self.ats[-1]:
+        in_order = not self.ats or at_ns > self.ats[-1]
+        life = sample.ref.incarnation
+        if in_order and life == self._life:
+            return ""
+        reborn = life not in (self._life, self._former_life)
+        if in_order:
             return "restarted" if reborn and self._life >= 0 else ""
         if reborn or self._stepped_back(at_ns, sample.ref):
             return "clock_step"
@@ -320,7 +364,7 @@ class Stream:
         """Sort a sample in; one that belongs among the released is let go of at once."""
         index = bisect_left(self.ats, at_ns)
         self.ats.insert(index, at_ns)
-        self.ends.insert(index, sample.stamp_ns - self.plan.offset_ns + sample.span_ns)
+        self.ends.insert(index, sample.stamp_ns - self._offset_ns + sample.span_ns)
         self.arrivals.insert(index, now_ns)
         self.samples.insert(index, sample)
         self.runs.insert(index, run)

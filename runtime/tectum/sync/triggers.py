@@ -2,7 +2,7 @@
 
 Both are a row of instants one period apart. A stand-in is due when the real one would have
 arrived, so its deadline is kept as well as a real one's; instants missed before the silence was
-noticed are skipped, all but the latest.
+noticed are made up for as long as they can be answered in time.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ def next_rate(anchor_ns: int, last_ns: int, period_ns: int) -> Due:
     return Due(t_ns, t_ns, t_ns)
 
 
-def next_substitute(stream: Stream, last_ns: int, now_ns: int) -> Due:
+def next_substitute(stream: Stream, last_ns: int, now_ns: int, usable_ns: int = 0) -> Due:
     """Return the next stand-in for a silent trigger input, or a never for one that is not silent.
 
     Args:
         stream: the trigger input's.
         last_ns: the stamp of the last trigger, real or not.
-        now_ns: the present; of several instants already due only the latest counts.
+        now_ns: the present.
+        usable_ns: how long after the end of its capture a stand-in can still be answered in time;
+            of several instants that are past that, only the latest counts.
     """
     period_ns = stream.period_ns()
     if stream.state not in (Listening.SILENT, Listening.MUTE) or not period_ns:
@@ -51,9 +53,12 @@ def next_substitute(stream: Stream, last_ns: int, now_ns: int) -> Due:
     span_ns = stream.ends[-1] - stream.ats[-1]
     transit_ns = stream.cadence().transit_ns
     t_ns = last_ns + period_ns
-    overdue_ns = now_ns - transit_ns - span_ns - t_ns
+    overdue_ns = now_ns - max(transit_ns, usable_ns) - span_ns - t_ns
     if overdue_ns > 0:
-        t_ns += overdue_ns // period_ns * period_ns
+        skipped = overdue_ns // period_ns
+        if usable_ns > transit_ns:
+            skipped += 1  # this one is past being answered; the one after it is not
+        t_ns += skipped * period_ns
     return _due(t_ns, span_ns, transit_ns)
 
 

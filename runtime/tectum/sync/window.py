@@ -38,8 +38,9 @@ class Window:
         lacking_ns = self.duration_ns - _covered(stream, indices, end_ns - self.duration_ns, end_ns)
         return self._judge(stream, indices, lacking_ns)
 
-    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS) -> bool:
+    def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS, now_ns: int = 0) -> bool:
         """Return whether the stream was heard to the window's end, or nothing more of it comes."""
+        del now_ns  # a gap is worse than a wait
         end_ns = t_ns + self.lead_ns
         if stream.ends and stream.ends[-1] >= end_ns:
             return True

@@ -277,7 +277,8 @@ def _brute_force(align, known, t_ns) -> int:
         covered = sum(min(t_ns, s.stamp_ns + s.span_ns) - max(begin_ns, s.stamp_ns) for s in inside)
         if covered < align.duration_ns * align.coverage_permille // 1000:
             return -1
-        return max(inside, key=lambda s: s.stamp_ns).ref.seq
+        whole = [s for s in inside if t_ns - s.stamp_ns >= 31_250]  # half a sample at 16 kHz
+        return max(whole, key=lambda s: s.stamp_ns).ref.seq
     fits = [s for s in known if -align.before_ns <= s.stamp_ns - t_ns <= align.after_ns]
     best = min(fits, key=lambda s: (abs(s.stamp_ns - t_ns), s.stamp_ns), default=None)
     return best.ref.seq if best else -1

@@ -7,7 +7,7 @@ from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.plan import AlignPlan, InputPlan
 from tectum.sync.listening import Listening
-from tectum.sync.stream import NEVER_NS, Stream
+from tectum.sync.stream import NEVER_NS, TRIGGER_SILENCE_NS, Stream
 from tectum.testing.arrivals import START_NS, drawn, stream_of
 
 PERIOD_NS = 10 * NS_PER_MS
@@ -250,18 +250,26 @@ def test_nothing_follows_from_a_silent_input() -> None:
 # -- silence
 
 
-def test_an_input_is_silent_after_two_periods_and_its_jitter() -> None:
+def test_an_input_is_silent_after_three_periods_and_its_jitter() -> None:
     stream = _stream()
     stream.hear("heard")
     _hear_row(stream, 5, period_ns=100 * NS_PER_MS)
-    assert stream.silent_at_ns(0) == START_NS + 400 * NS_PER_MS + 200 * NS_PER_MS
+    assert stream.silent_at_ns(0) == START_NS + 400 * NS_PER_MS + 300 * NS_PER_MS
 
 
-def test_a_fast_input_is_given_a_tenth_of_a_second() -> None:
+def test_a_trigger_input_is_given_as_much_less_as_the_budget_asks() -> None:
+    stream = _stream()
+    stream.grace_ns, stream.least_silence_ns = 40 * NS_PER_MS, TRIGGER_SILENCE_NS
+    stream.hear("heard")
+    _hear_row(stream, 5, period_ns=100 * NS_PER_MS)
+    assert stream.silent_at_ns(0) == START_NS + 400 * NS_PER_MS + 240 * NS_PER_MS
+
+
+def test_a_fast_input_is_given_a_quarter_of_a_second() -> None:
     stream = _stream()
     stream.hear("heard")
     following_ns = _hear_row(stream, 5)
-    assert stream.silent_at_ns(0) == following_ns - PERIOD_NS + 100 * NS_PER_MS
+    assert stream.silent_at_ns(0) == following_ns - PERIOD_NS + 250 * NS_PER_MS
 
 
 def test_the_limit_of_silence_can_be_set_by_hand() -> None:

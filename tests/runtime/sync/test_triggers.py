@@ -45,6 +45,17 @@ def test_of_several_instants_already_due_only_the_latest_counts() -> None:
     assert due.at_ns <= last_ns + 57 * NS_PER_MS < due.at_ns + PERIOD_NS
 
 
+def test_instants_that_can_still_be_answered_in_time_are_made_up() -> None:
+    # Silence is noticed at 57; an answer is of use until 35 ms after the end of its capture:
+    # 20 + 4 + 35 is past, the one at 30 is not.
+    (last_ns,) = drawn("....................x")
+    last_ns -= 10 * NS_PER_MS
+    due = next_substitute(_silent(), last_ns, START_NS + 60 * NS_PER_MS, 35 * NS_PER_MS)
+    assert due.t_ns == START_NS + 30 * NS_PER_MS
+    due = next_substitute(_silent(), due.t_ns, START_NS + 60 * NS_PER_MS, 35 * NS_PER_MS)
+    assert due.t_ns == START_NS + 40 * NS_PER_MS
+
+
 def test_a_trigger_input_never_heard_is_stood_in_for_at_its_stated_period() -> None:
     stream = stream_of("", period_ns=PERIOD_NS)
     stream.hear("hush")
