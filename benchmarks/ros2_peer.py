@@ -18,7 +18,13 @@ from typing import Any
 
 from tectum.errors import DataError
 
-__all__ = ["VARIABLE", "Ros2Message", "load_synchronizer", "message_filters_path"]
+__all__ = [
+    "VARIABLE",
+    "Ros2Message",
+    "genuine_rclpy",
+    "load_synchronizer",
+    "message_filters_path",
+]
 
 VARIABLE = "TECTUM_ROS2_MESSAGE_FILTERS"
 
@@ -30,6 +36,13 @@ def message_filters_path(given: Path | None) -> Path | None:
         msg = f"{named} is no file: fetch message_filters/__init__.py of ros2/message_filters"
         raise DataError(msg)
     return named
+
+
+def genuine_rclpy() -> bool:
+    """Return whether the peer runs on the real rclpy (PyPI: ros-rclpy[fastrtps])."""
+    return getattr(sys.modules.get("rclpy"), "__file__", None) is not None or (
+        "rclpy" not in sys.modules and importlib.util.find_spec("rclpy") is not None
+    )
 
 
 @functools.total_ordering
@@ -108,7 +121,7 @@ def _stand_in() -> None:
 
 def load_synchronizer(path: Path) -> Callable[[list[str], int, float, Callable[..., None]], Any]:
     """Return how to make one: (inputs, queue, slop in seconds, callback) -> add(input, message)."""
-    if importlib.util.find_spec("rclpy") is None:
+    if not genuine_rclpy():
         _stand_in()
     spec = importlib.util.spec_from_file_location("ros2_message_filters", path)
     assert spec is not None

@@ -81,7 +81,7 @@ class Ahead:
             return None
         if self._announced_ns > last_ns:
             return self._announced_ns, self._announced_ns
-        cadence = trigger.cadence()
+        cadence = trigger.cadence
         if not cadence.period_ns:
             return None
         return last_ns + cadence.shortest_ns, last_ns + 2 * cadence.period_ns - cadence.shortest_ns

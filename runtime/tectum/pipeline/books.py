@@ -185,11 +185,10 @@ class Books:
 
     def release(self, freed: list[SampleRef | int]) -> None:
         """Free what a stream let go of, as soon as nobody uses it."""
+        self.leases.release([what for what in freed if not isinstance(what, int)], self.orders)
         for what in freed:
             if isinstance(what, int):
                 self.runs.let_go(self.runs.all[what], self.orders)
-            else:
-                self.leases.release(what, self.orders)
 
 
 def picked(port: Port, pick: Pick) -> Picked:

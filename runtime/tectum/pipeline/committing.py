@@ -46,9 +46,9 @@ class Committing:
             port = self._books.ports[index]
             # without a deadline nothing is taken for lost: the best is worth the wait
             late_ns = now_ns if force_ns < NEVER_NS else 0
-            if now_ns >= force_ns or _is_final(port, opened.t_ns, force_ns, late_ns):
-                forced = not _is_final(port, opened.t_ns, NEVER_NS, late_ns)
-                self._commit_input(now_ns, opened, port, forced=forced)
+            final = _is_final(port, opened.t_ns, NEVER_NS, late_ns)
+            if final or now_ns >= force_ns or _is_final(port, opened.t_ns, force_ns, late_ns):
+                self._commit_input(now_ns, opened, port, forced=not final)
                 if opened.resolved:
                     return
         if not opened.pending:
@@ -66,7 +66,8 @@ class Committing:
             self._refuse(opened, port, item, best)
         self._ahead.settle(opened, port)
         port.remember(opened)
-        self._losing.check_accepted(opened)
+        if item.status is Status.MISSING:
+            self._losing.check_accepted(opened)
 
     def _take(self, opened: OpenSet, port: Port, item: InputRow, pick: Pick) -> None:
         books = self._books

@@ -39,8 +39,7 @@ class Hopping:
             books.runs.hold(run)
             port.hop_run, port.hop = run, hop
             free_at[lanes[0]] = books.now_ns + run.expected_ns
-        for ref in port.hops.released:
-            books.leases.release(ref, books.orders)
+        books.leases.release(port.hops.released, books.orders)
         port.hops.released.clear()
 
     def finished(self, run: Run) -> None:

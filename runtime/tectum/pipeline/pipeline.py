@@ -146,7 +146,8 @@ class Pipeline:
                 books.release(stream.release_oldest())
         if port.waiting or port.ahead:
             books.dirty = True
-        self._triggering.heard(port, sample)
+        if port.asks:
+            self._triggering.heard(port, sample)
 
     def _is_refused(self, port: Port, sample: Sample, oddity: str) -> bool:
         """Note what is odd about a sample, and free what it makes useless."""

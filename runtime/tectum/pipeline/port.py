@@ -33,6 +33,7 @@ class Port:
         "_commits",
         "ahead",
         "alignment",
+        "asks",
         "beatable_ns",
         "cached",
         "cached_at_ns",
@@ -73,6 +74,8 @@ class Port:
         self.hop_state: Run | None = None
         self.cached: Run | None = None
         self.cached_at_ns = 0
+        self.asks = False
+        """Its messages ask for results."""
         self.waiting = 0
         """How many open sets wait for this input's pick."""
         self.ahead = False

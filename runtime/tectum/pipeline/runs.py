@@ -6,6 +6,7 @@ the last one lets go, it is freed. Samples are pinned likewise. Nothing here dec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tectum.message import SampleRef
@@ -70,12 +71,13 @@ class Leases:
                 self._released.discard(ref)
                 orders.append(Free(ref))
 
-    def release(self, ref: SampleRef, orders: list[Order]) -> None:
-        """The stream lets go of `ref`: order to free it now or when it is unpinned."""
-        if ref in self._pins:
-            self._released.add(ref)
-        else:
-            orders.append(Free(ref))
+    def release(self, refs: Iterable[SampleRef], orders: list[Order]) -> None:
+        """The stream lets go of `refs`: order to free each now or when it is unpinned."""
+        for ref in refs:
+            if ref in self._pins:
+                self._released.add(ref)
+            else:
+                orders.append(Free(ref))
 
 
 class Runs:

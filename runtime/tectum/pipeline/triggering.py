@@ -34,18 +34,22 @@ class Triggering:
         """The input that brought the last trigger; None where time did, or before the first."""
         self.last_ns = -NEVER_NS
         """Stamp of the last trigger, real or not."""
+        for port in books.triggers or (books.ports if books.plan.trigger_period_ns else ()):
+            port.asks = True
 
     def heard(self, port: Port, sample: Sample) -> None:
-        """Take up a sample: of the trigger input it is a trigger, of any it may start a rate."""
-        if port in self._books.triggers:
+        """Take up a sample of an input that asks; the first one of all starts a rate."""
+        if self._books.triggers:
             at_ns = port.raw.at_ns(sample)
             end_ns = sample.stamp_ns - port.plan.offset_ns + sample.span_ns
             due = Due(self._books.now_ns, at_ns, end_ns)
             if not self._covered(port, due):
                 self._accept(due, port)
-        elif self._books.plan.trigger_period_ns and not self._anchor_ns:
+        else:
             self._anchor_ns = sample.stamp_ns - port.plan.offset_ns
             self._books.dirty = True
+            for item in self._books.ports:
+                item.asks = False
 
     def clock_stepped(self, port: Port) -> None:
         """The source's clock was set back: its next stamps are no disorder."""

@@ -58,12 +58,11 @@ def learn_cadence(stamps: Sequence[int], arrivals: Sequence[int], ends: Sequence
     period = intervals[len(intervals) // 2]
     delays = sorted([a - s for a, s in zip(arrivals, stamps, strict=True)])
     waits = sorted([b - a for a, b in pairwise(arrivals)])
-    transits = sorted([a - e for a, e in zip(arrivals, ends, strict=True)])
     return Cadence(
         period_ns=period,
         shortest_ns=max(0, _cautious(intervals)),
         jitter_ns=max(0, waits[(len(waits) * 9) // 10] - period),
-        transit_ns=transits[len(transits) // 2],
+        transit_ns=delays[len(delays) // 2] - (ends[-1] - stamps[-1]),
         soonest_ns=_cautious(delays),
         latest_ns=_spacious(delays),
         usual_ns=_spacious(intervals),

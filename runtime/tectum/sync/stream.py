@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.plan import InputPlan
-from tectum.sync.cadence import LEARN_FROM, UNKNOWN, Cadence, learn_cadence
+from tectum.sync.cadence import LEARN_FROM, UNKNOWN, learn_cadence
 from tectum.sync.listening import TRANSITIONS, Listening
 
 __all__ = ["LEAST_SILENCE_NS", "NEVER_NS", "REFUSED", "TRIGGER_SILENCE_NS", "Stream"]
@@ -28,7 +28,6 @@ NEVER_NS = 1 << 62
 """Later than any stamp: the bound of an input from which nothing is expected."""
 
 _REMEMBERED = 512
-_RELEARN_EVERY = 32
 _FIRST_SOUND_NS = 1_000_000_000
 _FUTURE_NS = 1_000_000_000
 """A stamp this far ahead of its arrival is a broken clock, not a fast network."""
@@ -43,22 +42,24 @@ class Stream:
     """One input's samples and rhythm."""
 
     __slots__ = (
-        "_cadence",
         "_former_life",
         "_halves",
         "_held_bytes",
         "_history_ns",
-        "_learned_at",
+        "_learn_after",
         "_life",
         "_newest_seq",
         "_offset_ns",
         "_silence_ns",
+        "_unlearned",
         "added_ns",
         "arrivals",
         "ats",
+        "cadence",
         "counts",
         "dropped",
         "ends",
+        "expected",
         "first_held",
         "grace_ns",
         "heard_ns",
@@ -93,13 +94,16 @@ class Stream:
         """How much longer than two periods it may be silent: a period, or this if shorter."""
         self.promised_ns = -NEVER_NS
         self.state = Listening.UNHEARD
+        self.expected = True
+        """More may come soon."""
         self.counts: dict[str, int] = {"received": 0, "used": 0}
         self.dropped: list[SampleRef | int] = []
         """What `add` let go of; the owner frees it and empties this."""
         self._life = self._former_life = self._newest_seq = -1
-        self._cadence = UNKNOWN
-        self._silence_ns = 0
-        self._learned_at = 0
+        self.cadence = UNKNOWN
+        """Learned after 1, 2, 4 ... 64 more samples, and at once when a bound of it is broken."""
+        self._silence_ns = plan.silent_after_ns or _FIRST_SOUND_NS
+        self._unlearned, self._learn_after = 0, 1
         self._held_bytes = 0
 
     # -- facts in
@@ -111,7 +115,9 @@ class Stream:
         `restarted`: the source lives anew, on the same clock. `clock_step`: its clock went back;
         the buffer begins anew with this sample.
         """
-        at_ns = self.at_ns(sample)
+        at_ns = sample.stamp_ns - self._offset_ns
+        if self._halves:
+            at_ns += sample.span_ns * self._halves // 2
         self.counts["received"] += 1
         oddity = self._oddity(now_ns, at_ns, sample)
         if oddity:
@@ -121,7 +127,11 @@ class Stream:
             if oddity == "clock_step":
                 self._forget()
         self.heard_ns, self.added_ns = now_ns, at_ns
-        self._recognise(sample.ref)
+        ref = sample.ref
+        if ref.incarnation != self._life:
+            self._recognise(ref)
+        elif ref.seq > self._newest_seq:
+            self._newest_seq = ref.seq
         if not self.ats or at_ns > self.ats[-1]:
             self._append(now_ns, at_ns, sample, run)
         else:
@@ -143,6 +153,7 @@ class Stream:
         if entry is None:
             return ""
         self.state, change = entry
+        self.expected = self.state in (Listening.UNHEARD, Listening.SPEAKING)
         return change
 
     def _forget(self) -> None:
@@ -150,15 +161,11 @@ class Stream:
         self.dropped.extend(self.release_all())
         for column in (self.ats, self.ends, self.arrivals, self.samples, self.runs):
             column.clear()
-        self.first_held = self._learned_at = self._held_bytes = 0
-        self._cadence, self.promised_ns, self._newest_seq = UNKNOWN, -NEVER_NS, -1
+        self.first_held = self._held_bytes = 0
+        self.cadence, self.promised_ns, self._newest_seq = UNKNOWN, -NEVER_NS, -1
+        self._unlearned, self._learn_after = 0, 1
 
     # -- what is known
-
-    @property
-    def expected(self) -> bool:
-        """Return whether more may come soon."""
-        return self.state in (Listening.UNHEARD, Listening.SPEAKING)
 
     def next_at_ns(self) -> int:
         """Return a lower bound on the reference point of any sample still to come."""
@@ -167,7 +174,7 @@ class Stream:
         if not self.ats:
             return self.promised_ns
         shortest = self.plan.period_ns - self.plan.jitter_ns if self.plan.jitter_ns else 0
-        learned = self.ats[-1] + (shortest or self.cadence().shortest_ns)
+        learned = self.ats[-1] + (shortest or self.cadence.shortest_ns)
         return max(learned, self.promised_ns)
 
     def coming(self, by_ns: int) -> tuple[int, int]:
@@ -177,13 +184,13 @@ class Stream:
         """
         if not self.expected:
             return NEVER_NS, -NEVER_NS
-        cadence = self.cadence()
+        cadence = self.cadence
         known = by_ns < NEVER_NS and cadence is not UNKNOWN
         return self.next_at_ns(), by_ns - cadence.soonest_ns if known else NEVER_NS
 
     def overdue_ns(self) -> int:
         """Return from when the next sample is taken for lost, if it has not come by then."""
-        cadence = self.cadence()
+        cadence = self.cadence
         if cadence is UNKNOWN or not self.expected:
             return NEVER_NS
         swap_ns = min(cadence.period_ns, _SWAP_NS)
@@ -198,41 +205,38 @@ class Stream:
         lost = (now_ns - overdue_ns) // period_ns + 1
         return self.next_at_ns() + lost * period_ns
 
-    def cadence(self) -> Cadence:
-        """Return the rhythm, learned anew every few samples."""
-        received = self.counts["received"]
-        if received - self._learned_at >= _RELEARN_EVERY or self._cadence is UNKNOWN:
-            self._learned_at = received
-            last = slice(-LEARN_FROM, None)
-            self._cadence = learn_cadence(self.ats[last], self.arrivals[last], self.ends[last])
-            self._silence_ns = self._longest_silence_ns()
-        return self._cadence
-
     def period_ns(self) -> int:
         """Return the learned period, until then the one that the graph states; 0 where unknown.
 
         A camera that drops to half its rate in the dark is slow, not silent.
         """
-        return self.cadence().period_ns or self.plan.period_ns
+        return self.cadence.period_ns or self.plan.period_ns
 
     def silent_at_ns(self, started_ns: int) -> int:
         """Return when this input counts as silent unless it is heard before."""
         if not self.expected:
             return NEVER_NS
-        self.cadence()
         if self.state is Listening.UNHEARD:
-            return started_ns + max(self._silence_ns, _FIRST_SOUND_NS)
+            return started_ns + max(self._longest_silence_ns(), _FIRST_SOUND_NS)
         return self.heard_ns + self._silence_ns
+
+    def _learn(self) -> None:
+        """Learn the rhythm anew, and how long this input may say nothing."""
+        last = slice(-LEARN_FROM, None)
+        self.cadence = learn_cadence(self.ats[last], self.arrivals[last], self.ends[last])
+        self._unlearned = 0
+        self._learn_after = min(2 * self._learn_after, LEARN_FROM)
+        self._silence_ns = self._longest_silence_ns()
 
     def _longest_silence_ns(self) -> int:
         """Return how long this input may say nothing before it counts as silent."""
         if self.plan.silent_after_ns:
             return self.plan.silent_after_ns
-        period_ns = self._cadence.period_ns or self.plan.period_ns
+        period_ns = self.period_ns()
         if not period_ns:
             return _FIRST_SOUND_NS
         grace_ns = min(period_ns, self.grace_ns)
-        return max(2 * period_ns + self._cadence.jitter_ns + grace_ns, self.least_silence_ns)
+        return max(2 * period_ns + self.cadence.jitter_ns + grace_ns, self.least_silence_ns)
 
     # -- queries of alignments: indices into the columns, -1 for none
 
@@ -295,11 +299,13 @@ class Stream:
         return self._release(len(self.ats))
 
     def _release(self, last: int) -> list[SampleRef | int]:
-        freed: list[SampleRef | int] = []
-        for index in range(self.first_held, last):
-            sample = self.samples[index]
-            self._held_bytes -= sample.nbytes
-            freed.append(self.runs[index] if self.runs[index] >= 0 else sample.ref)
+        if last == self.first_held:
+            return []
+        released = self.samples[self.first_held : last]
+        self._held_bytes -= sum([sample.nbytes for sample in released])
+        freed: list[SampleRef | int] = [sample.ref for sample in released]
+        if self.runs[last - 1] >= 0:
+            freed = [*self.runs[self.first_held : last]]
         self.first_held = last
         if last > _REMEMBERED:
             surplus = last - _REMEMBERED // 2
@@ -312,15 +318,18 @@ class Stream:
 
     def _append(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:
         """Add a sample in order; what is quicker than the bounds allow is learned at once."""
-        cadence, ats = self._cadence, self.ats
+        cadence, ats = self.cadence, self.ats
+        self._unlearned += 1
         if now_ns - at_ns < cadence.soonest_ns or (ats and at_ns - ats[-1] < cadence.shortest_ns):
-            self._learned_at = -_RELEARN_EVERY
+            self._unlearned = LEARN_FROM
         self._held_bytes += sample.nbytes
         ats.append(at_ns)
         self.ends.append(sample.stamp_ns - self._offset_ns + sample.span_ns)
         self.arrivals.append(now_ns)
         self.samples.append(sample)
         self.runs.append(run)
+        if self._unlearned >= self._learn_after:
+            self._learn()
 
     def _oddity(self, now_ns: int, at_ns: int, sample: Sample) -> str:
         if sample.stamp_ns <= 0:
@@ -354,10 +363,8 @@ class Stream:
         return back_ns > least_ns
 
     def _recognise(self, ref: SampleRef) -> None:
-        """Keep which life of the source this is, and how far it has counted."""
-        if ref.incarnation == self._life:
-            self._newest_seq = max(self._newest_seq, ref.seq)
-        elif ref.incarnation != self._former_life:
+        """Take up a new life of the source, unless it is a straggler of the former one."""
+        if ref.incarnation != self._former_life:
             self._life, self._former_life, self._newest_seq = ref.incarnation, self._life, ref.seq
 
     def _insert(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:

@@ -51,7 +51,7 @@ def next_substitute(stream: Stream, last_ns: int, now_ns: int, usable_ns: int = 
     if not stream.ats:
         return Due(now_ns, now_ns, now_ns) if last_ns <= 0 else _due(last_ns + period_ns, 0, 0)
     span_ns = stream.ends[-1] - stream.ats[-1]
-    transit_ns = stream.cadence().transit_ns
+    transit_ns = stream.cadence.transit_ns
     t_ns = last_ns + period_ns
     overdue_ns = now_ns - max(transit_ns, usable_ns) - span_ns - t_ns
     if overdue_ns > 0:
