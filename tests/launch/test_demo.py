@@ -257,7 +257,8 @@ def test_a_drive_without_a_view_or_a_row_is_drawn_as_well() -> None:
 
 @pytest.mark.realtime
 @pytest.mark.skipif(
-    not files("tectum_models").joinpath("driving").is_dir(), reason="no driving models yet"
+    not files("tectum_models").joinpath("driving/head/model.yaml").is_file(),
+    reason="no driving head yet",
 )
 def test_the_demo_ends_by_itself_and_leaves_report_recording_and_picture(tmp_path: Path) -> None:
     runtime = tmp_path / "runtime"
