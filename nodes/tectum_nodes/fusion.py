@@ -101,7 +101,7 @@ class FusionNode(Node):
             self._lanes,
             context.clock,
             self._desk,
-            on_failure=lambda failure: _log_failure(context, failure),
+            on_failure=_FailureLog(context).add,
         )
         self._desk.shell = self._shell
         medians = self._shell.measure()
@@ -313,8 +313,25 @@ def _model_hashes(stages: Mapping[str, Stage]) -> dict[str, str]:
     return hashes
 
 
-def _log_failure(context: Context, failure: Failure) -> None:
-    context.log.error("stage %s (%s) failed: %s", failure.stage, failure.variant, failure.error)
+class _FailureLog:
+    """Says that a stage fails, once a second at the most, and how often it did meanwhile."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._next_ns: dict[str, int] = {}
+        self._unsaid: dict[str, int] = {}
+
+    def add(self, failure: Failure) -> None:
+        now_ns, stage = self._context.clock.now_ns(), failure.stage
+        if now_ns < self._next_ns.get(stage, 0):
+            self._unsaid[stage] = self._unsaid.get(stage, 0) + 1
+            return
+        self._next_ns[stage] = now_ns + NS_PER_S
+        unsaid = self._unsaid.pop(stage, 0)
+        times = f" ({unsaid} more times before)" if unsaid else ""
+        self._context.log.error(
+            "stage %s (%s) failed: %s%s", stage, failure.variant, failure.error, times
+        )
 
 
 def _medians_text(medians: Mapping[str, int]) -> str:

@@ -111,7 +111,7 @@ class Planner:
         the set will take. `fits` is False where nothing helps: the set is to be shed.
         """
         choice = self._preferred()
-        limit_ns = self._limit_ns(opened)
+        limit_ns = self._latest_ns(opened)
         taken = list(free_at)
         end_ns = self._end_ns(now_ns, opened, choice, taken)
         steps = self._cheaper(opened, choice)
@@ -132,7 +132,7 @@ class Planner:
         """
         choice = self._preferred()
         taken = list(free_at)
-        choice.fits = self._end_ns(now_ns, opened, choice, taken) <= self._limit_ns(opened)
+        choice.fits = self._end_ns(now_ns, opened, choice, taken) <= self._latest_ns(opened)
         if choice.fits:
             free_at[:] = taken
         return choice
@@ -177,6 +177,10 @@ class Planner:
     def _preferred(self) -> Choice:
         variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
         return Choice(variants, self.level(self._head.name), [], [])
+
+    def _latest_ns(self, opened: OpenSet) -> int:
+        """Return when an answer may be expected at the latest: a tick may come a little late."""
+        return opened.deadline_ns - self._plan.margin_ns // 4
 
     def _limit_ns(self, opened: OpenSet) -> int:
         if opened.deadline_ns >= NEVER_NS:
