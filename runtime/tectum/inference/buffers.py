@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tectum.inference.device import Device
+from tectum.inference.device import CPU, Device
 from tectum.inference.manifest import InputTensor, OutputTensor
 from tectum.inference.stage import Held, Tensor
 from tectum.message import AnyArray
@@ -82,9 +82,14 @@ class Buffers:
         self._session, self._device, self._turn = session, device, turn
         self._inputs = {tensor.name: tensor for tensor in inputs}
         self._outputs = tuple(outputs)
+        self._on_host = _inputs_on_host(session) if device.allocation != "cpu" else set()
         self._lock = threading.Lock()
         self._free: list[_Slot] = []
         self._made = 0
+
+    def is_on_host(self, name: str) -> bool:
+        """Return whether the session reads an input, such as a shape, in the host's memory."""
+        return name in self._on_host
 
     def run(
         self, feeds: Mapping[str, Tensor], options: Any, hold: Collection[str]
@@ -133,7 +138,10 @@ class Buffers:
         for name, shape in shapes.items():
             tensor = self._inputs[name]
             sizes.update(zip(tensor.shape, shape, strict=False))
-            inputs[name] = _allocate(shape, np.dtype(tensor.dtype), self._device)
+            # Elsewhere than the session reads it, an input is copied when it is bound, not when
+            # it runs: what is written to it later would never be seen.
+            place = CPU if name in self._on_host else self._device
+            inputs[name] = _allocate(shape, np.dtype(tensor.dtype), place)
         for output in self._outputs:
             shape = tuple(sizes.get(n, -1) if isinstance(n, str) else n for n in output.shape)
             known = min(shape, default=0) >= 0
@@ -158,8 +166,8 @@ class _Slot:
         self.number, self.shapes = number, shapes
         self._binding, self._inputs, self._device = binding, inputs, device
         self._outputs = outputs
-        self._copied: dict[str, DeviceTensor] = {}
-        """Input -> what was last copied to it from elsewhere on the device."""
+        self._copied: dict[str, Tensor] = {}
+        """Input -> what was last copied to it and does not change."""
         for name, value in inputs.items():
             binding.bind_ortvalue_input(name, value)
         for name, value in outputs.items():
@@ -167,16 +175,19 @@ class _Slot:
                 binding.bind_ortvalue_output(name, value)
 
     def write(self, feeds: Mapping[str, Tensor]) -> None:
-        """Fill the inputs; a device tensor that is there already is not copied again."""
+        """Fill the inputs; what is there already and does not change is not copied again."""
         for name, feed in feeds.items():
-            if isinstance(feed, DeviceTensor):
-                if self._copied.get(name) is not feed:
-                    self._inputs[name].update_inplace(feed.value)
-                    self._copied[name] = feed
-                continue
-            self._copied.pop(name, None)
+            if self._copied.pop(name, None) is not feed:
+                self._fill(self._inputs[name], feed)
+            if not (isinstance(feed, np.ndarray) and feed.flags.writeable):
+                self._copied[name] = feed
+
+    def _fill(self, value: Any, feed: Tensor) -> None:
+        if isinstance(feed, DeviceTensor):
+            value.update_inplace(feed.value)
+        else:
             array = feed if isinstance(feed, np.ndarray) else feed.numpy()
-            self._inputs[name].update_inplace(np.ascontiguousarray(array))
+            value.update_inplace(np.ascontiguousarray(array))
 
     def run(self, session: Any, options: Any) -> dict[str, Any]:
         """Run, and return the outputs as ONNX Runtime's values by name."""
@@ -210,6 +221,12 @@ def _shape(feed: Tensor) -> tuple[int, ...]:
     if isinstance(feed, (np.ndarray, DeviceTensor)):
         return feed.shape
     return feed.numpy().shape
+
+
+def _inputs_on_host(session: Any) -> set[str]:
+    infos = session.get_input_memory_infos()
+    tensors = session.get_inputs()
+    return {tensor.name for tensor, info in zip(tensors, infos, strict=True) if info.name == "Cpu"}
 
 
 def _allocate(shape: tuple[int, ...], dtype: np.dtype[Any], device: Device) -> Any:

@@ -160,7 +160,7 @@ class OnnxEncoder:
         any_session = self.sessions[self.variants[0]]
         return {
             tensor.name: any_session.resident(
-                np.full(sizes_of(tensor.shape), tensor.value, tensor.dtype)
+                tensor.name, np.full(sizes_of(tensor.shape), tensor.value, tensor.dtype)
             )
             for tensor in self.manifest.inputs
             if tensor.kind in ("constant", "state")

@@ -68,7 +68,7 @@ class OnnxHead:
         self.sessions = {
             variant: loaded.get(manifest, variant, device, options) for variant in self.variants
         }
-        self._absent = {item.name: self._resident(_zeros(item)) for item in self._embeddings}
+        self._absent = {item.name: self._resident(item, 0.0) for item in self._embeddings}
         self._masks: dict[tuple[bool, ...], Tensor] = {}
 
     @property
@@ -118,15 +118,12 @@ class OnnxHead:
     def _mask_of(self, mask: InputTensor, present: Embeddings) -> Tensor:
         there = tuple([modality in present for modality in self.manifest.modalities])
         if there not in self._masks:
-            self._masks[there] = self._resident(np.array([there], mask.dtype))
+            self._masks[there] = self._resident(mask, there)
         return self._masks[there]
 
-    def _resident(self, array: AnyArray) -> Tensor:
-        return self.sessions[self.variants[0]].resident(array)
-
-
-def _zeros(tensor: InputTensor) -> AnyArray:
-    return np.zeros(sizes_of(tensor.shape), tensor.dtype)
+    def _resident(self, tensor: InputTensor, value: float | tuple[bool, ...]) -> Tensor:
+        array = np.full(sizes_of(tensor.shape), value, tensor.dtype)
+        return self.sessions[self.variants[0]].resident(tensor.name, array)
 
 
 def _match(

@@ -99,9 +99,9 @@ class Session:
             nodes[part.ep_name] += len(part.get_nodes())
         return dict(nodes.most_common())
 
-    def resident(self, array: AnyArray) -> Tensor:
-        """Return `array` where feeding it costs no copy from the host."""
-        if self.device.is_gpu:
+    def resident(self, name: str, array: AnyArray) -> Tensor:
+        """Return `array` where feeding it to the input called `name` costs no copy."""
+        if self._buffers is not None and not self._buffers.is_on_host(name):
             return resident(array, self.device, self._turn)
         kept = np.array(array)
         kept.flags.writeable = False

@@ -51,6 +51,24 @@ DET: dict[str, Any] = {
 }
 
 
+SHAPED_GRAPH = """
+<ir_version: 10, opset_import: ["" : 18]>
+shaped (float[6] x, int64[2] rows) => (float[n, m] y) {
+    twice = Add(x, x)
+    y = Reshape(twice, rows)
+}
+"""
+SHAPED: dict[str, Any] = {
+    **DET,
+    "model": "test/shaped",
+    "inputs": [
+        {"name": "x", "kind": "tensor", "dtype": "float32", "shape": [6]},
+        {"name": "rows", "kind": "constant", "dtype": "int64", "shape": [2]},
+    ],
+    "outputs": [{"name": "y", "role": "tensor", "dtype": "float32", "shape": ["n", "m"]}],
+}
+
+
 def test_it_satisfies_the_requirement_of_a_gpu() -> None:
     assert choose_device("gpu", prefer=["webgpu", "cpu"]) == WEBGPU
     assert choose_device("webgpu") == WEBGPU
@@ -100,6 +118,16 @@ def test_a_cancelled_run_leaves_the_session_correct(perceive, images) -> None:
         with pytest.raises(Cancelled):
             session.run(feeds, stop)
     np.testing.assert_array_equal(session.run(feeds, NeverStopped())["code"], before)
+
+
+def test_an_input_that_the_session_reads_on_the_host_is_written_there(tmp_path: Path) -> None:
+    """What is bound elsewhere would be copied when it is bound, before it is written."""
+    write_model(tmp_path, SHAPED_GRAPH, SHAPED)
+    session = Session(read_manifest(tmp_path), "fp32", WEBGPU)
+    for rows in (2, 3, 6, 2):
+        feeds = {"x": np.arange(6, dtype=np.float32), "rows": np.array([rows, -1])}
+        expected = 2 * feeds["x"].reshape(rows, -1)
+        np.testing.assert_array_equal(session.run(feeds, NeverStopped())["y"], expected)
 
 
 def test_recorded_runs_follow_their_inputs(perceive, images) -> None:
