@@ -162,7 +162,7 @@ NETS: dict[str, type[nn.Module]] = {
     "siren": SirenEncoder,
     "head": Head,
 }
-EPOCHS = {"camera": 10, "lidar": 10, "siren": 6, "head": 16}
+EPOCHS = {"camera": 6, "lidar": 6, "siren": 6, "head": 16}
 
 
 def trained(work: Path, name: str) -> nn.Module:

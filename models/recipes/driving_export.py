@@ -240,12 +240,13 @@ def ship_head(
 
 
 def main(folder: Path, work: Path) -> None:
-    """Export everything."""
+    """Export everything that is trained."""
     data, train = Samples.load(folder, "held"), Samples.load(folder, "train")
     embeddings, results = {}, {}
     for name in MODALITIES:
         embeddings[name], results[name] = ship_encoder(name, data, train, work)
-    results["head"] = ship_head(data, embeddings, work)
+    if (work / "head.pt").is_file():
+        results["head"] = ship_head(data, embeddings, work)
     (work / "results.json").write_text(json.dumps(results, indent=1))
 
 

@@ -64,7 +64,7 @@ class CameraEncoder(nn.Module):
     SKY = 48
     STRIDE = 8
 
-    def __init__(self, width: int = 32, deep: int = 2) -> None:
+    def __init__(self, width: int = 32, deep: int = 1) -> None:
         super().__init__()
         first = width * 3 // 4
         self.picture = nn.Sequential(
@@ -75,7 +75,7 @@ class CameraEncoder(nn.Module):
         heights = (192 - self.SKY) // self.STRIDE
         self.depth = nn.Conv1d(20 * heights, 14 * ROWS, 1)
         self.register_buffer("spread", torch.tensor(column_spread(self.STRIDE)), persistent=False)
-        self.bird = nn.Sequential(block(14, SHARED), Residual(SHARED), block(SHARED, SHARED))
+        self.bird = nn.Sequential(block(14, SHARED), block(SHARED, SHARED), block(SHARED, SHARED))
         self.decide = GridDecision()
 
     def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,7 +123,7 @@ class LidarEncoder(nn.Module):
         self.rows, self.columns = ROWS * self.FINE, COLUMNS * self.FINE
         self.slices = len(self.EDGES) + 1
         self.net = nn.Sequential(
-            block(self.slices + 2, 16), block(16, 24, 2), Residual(24), block(24, SHARED, 2),
+            block(self.slices + 2, 24, 2, kernel=5), Residual(24), block(24, SHARED, 2),
             Residual(SHARED), block(SHARED, SHARED),
         )  # fmt: skip
         self.decide = GridDecision()

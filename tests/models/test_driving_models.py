@@ -1,0 +1,190 @@
+"""The shipped files are what their manifests say, and know more than chance of unseen drives."""
+
+import hashlib
+import itertools
+import runpy
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from tectum.inference.manifest import read_manifest
+from tectum_models.catalogue import find
+from tectum_nodes.simulation import WEATHERS, DriveConfig, World, camera, lidar, siren, truth
+
+ROOT = Path(__file__).parents[2]
+MODELS = ("driving/camera", "driving/lidar", "driving/siren", "driving/head")
+MASKS = tuple(itertools.product((0.0, 1.0), repeat=3))
+SWEEP_NS = 100_000_000
+HELD_OUT = range(9000, 9016)
+
+average_precision = runpy.run_path(str(ROOT / "models/recipes/metrics.py"))["average_precision"]
+
+
+@cache
+def session(model, variant=None):
+    manifest = read_manifest(find(model))
+    chosen = manifest.variants[0] if variant is None else manifest.variant(variant)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    path = manifest.folder / chosen.file
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def variants():
+    return [(name, v.name) for name in MODELS for v in read_manifest(find(name)).variants]
+
+
+@cache
+def encoded():
+    """Embeddings, decisions and truths of moments of held-out drives, in all weathers."""
+    found = {"camera": [], "lidar": [], "siren": [], "occupancy": [], "approaching": []}
+    for seed in HELD_OUT:
+        config = DriveConfig(seed, WEATHERS[seed % 4], siren_every_s=34.0)
+        world = World(config)
+        for t_ns in np.random.default_rng([seed, 5]).integers(2 * 10**9, 900 * 10**9, 4):
+            scene = world.at(int(t_ns))
+            end = (int(t_ns) + SWEEP_NS) * siren.RATE_HZ // 10**9
+            samples = {
+                "camera": ("image", camera.render(scene)[None]),
+                "lidar": ("points", lidar.sweep(scene)),
+                "siren": ("audio", siren.chunk(config, end - siren.RATE_HZ, end)[None]),
+            }
+            for name, (key, value) in samples.items():
+                found[name].append(session(f"driving/{name}").run(None, {key: value}))
+            found["occupancy"].append(truth.occupancy(scene))
+            found["approaching"].append([float(truth.siren_approaching(scene))])
+    return found
+
+
+def fused(present, junk=None):
+    """Answers of the head for all moments; absent embeddings hold `junk`."""
+    answers = []
+    for rows in zip(*(encoded()[name] for name in ("camera", "lidar", "siren")), strict=True):
+        feed = {"present": np.array([present], np.float32)}
+        for name, (embedding, _), here in zip(
+            ("camera", "lidar", "siren"), rows, present, strict=True
+        ):
+            feed[name] = embedding if here else np.full_like(embedding, junk or 0.0)
+        answers.append(session("driving/head").run(None, feed))
+    return [np.concatenate(column) for column in zip(*answers, strict=True)]
+
+
+@pytest.mark.parametrize(("model", "variant"), variants())
+def test_a_file_has_the_tensors_and_the_hash_that_its_manifest_names(model, variant):
+    manifest = read_manifest(find(model))
+    entry = manifest.variant(variant)
+    content = (manifest.folder / entry.file).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == entry.sha256
+    kinds = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int16)": "int16"}
+    run = session(model, variant)
+    for declared, real in (
+        (manifest.inputs, run.get_inputs()),
+        (manifest.outputs, run.get_outputs()),
+    ):
+        assert [t.name for t in declared] == [t.name for t in real]
+        assert [t.dtype for t in declared] == [kinds[t.type] for t in real]
+        assert [list(t.shape) for t in declared] == [t.shape for t in real]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_card_says_what_it_was_measured_to_do(model):
+    card = (find(model) / "CARD.md").read_text()
+    for entry in read_manifest(find(model)).variants:
+        assert entry.file in card
+        assert f"{entry.quality['average_precision']:.3f}" in card
+        assert f"{entry.latency_ms['cpu']:.2f} ms" in card
+
+
+def test_all_files_together_are_small():
+    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.onnx")) < 3_000_000
+
+
+@pytest.mark.parametrize("present", MASKS)
+def test_the_head_answers_for_every_set_of_modalities_whatever_absent_bytes_hold(present):
+    answers = fused(present)
+    for answer in answers:
+        assert np.isfinite(answer).all()
+        assert 0.0 <= answer.min() <= answer.max() <= 1.0
+    for junk in (float("nan"), float("inf"), -1e30):
+        for answer, other in zip(answers, fused(present, junk), strict=True):
+            assert np.array_equal(answer, other)
+
+
+def test_presence_matters():
+    grids = [fused(present)[0] for present in MASKS]
+    both, blind = grids[-1], grids[0]
+    assert np.abs(both - blind).max() > 0.3
+    assert np.ptp(blind, axis=0).max() == 0
+
+
+@pytest.mark.parametrize("name", ["camera", "lidar"])
+def test_an_encoder_sees_road_users_far_better_than_chance(name):
+    expected = np.array(encoded()["occupancy"])
+    found = np.concatenate([decision for _, decision in encoded()[name]])
+    assert average_precision(expected, found) > 4 * expected.mean()
+
+
+def test_the_int8_camera_is_nearly_as_good():
+    run = session("driving/camera", "int8")
+    expected, found = [], []
+    for seed in HELD_OUT:
+        scene = World(DriveConfig(seed, WEATHERS[seed % 4])).at(seed * 10**9)
+        expected.append(truth.occupancy(scene))
+        found.append(run.run(None, {"image": camera.render(scene)[None]})[1])
+    assert average_precision(np.array(expected), np.concatenate(found)) > 4 * np.mean(expected)
+
+
+def test_the_siren_is_heard():
+    expected = np.array(encoded()["approaching"])
+    found = np.concatenate([decision for _, decision in encoded()["siren"]])
+    assert 0.05 < expected.mean() < 0.5
+    assert average_precision(expected, found) > 0.9
+
+
+def test_the_head_with_all_modalities_is_better_than_any_single_one():
+    expected = np.array(encoded()["occupancy"])
+    all_three = average_precision(expected, fused((1.0, 1.0, 1.0))[0])
+    for name in ("camera", "lidar"):
+        single = np.concatenate([decision for _, decision in encoded()[name]])
+        assert all_three > average_precision(expected, single)
+    for present in ((1.0, 0.0, 1.0), (0.0, 1.0, 1.0)):
+        missing = average_precision(expected, fused(present)[0])
+        assert all_three > missing > 4 * expected.mean()
+    alarm = fused((1.0, 1.0, 1.0))[1]
+    assert average_precision(np.array(encoded()["approaching"]), alarm) > 0.9
+
+
+@pytest.mark.parametrize("count", [1, 2, 20_000])
+def test_the_lidar_encoder_takes_any_number_of_points_in_any_order(count):
+    rng = np.random.default_rng(count)
+    points = rng.uniform((-10, -20, -2, 0), (60, 20, 3, 1), (count, 4)).astype(np.float32)
+    run = session("driving/lidar")
+    first = run.run(None, {"points": points})[1]
+    again = run.run(None, {"points": rng.permutation(points)})[1]
+    assert first.shape == (1, 24, 16)
+    assert np.allclose(first, again, atol=1e-4)
+
+
+def test_points_that_are_no_numbers_or_out_of_range_change_nothing():
+    points = lidar.sweep(World(DriveConfig(seed=9100)).at(10**10))
+    far = np.array([[-500, 0, 0, 1], [1e9, 1e9, 0, 0], [5, np.nan, 0, 1], [np.inf, 0, 0, 1]])
+    run = session("driving/lidar")
+    clean = run.run(None, {"points": points})[1]
+    dirty = run.run(None, {"points": np.concatenate([points, far.astype(np.float32)])})[1]
+    assert np.array_equal(clean, dirty)
+
+
+@pytest.mark.parametrize(
+    ("model", "feed"),
+    [
+        ("driving/camera", {"image": np.zeros((3, 192, 320, 3), np.uint8)}),
+        ("driving/siren", {"audio": np.zeros((3, 16_000), np.int16)}),
+    ],
+)
+def test_a_batch_of_black_pictures_or_silence_is_answered(model, feed):
+    for output in session(model).run(None, feed):
+        assert output.shape[0] == 3
+        assert np.isfinite(output).all()
