@@ -20,6 +20,7 @@ GROUP = "tectum.nodes"
 SHIPPED = {
     "camera": "tectum_nodes.camera:CameraNode",
     "console": "tectum_nodes.console:ConsoleNode",
+    "dashboard": "tectum_nodes.dashboard.node:DashboardNode",
     "fusion": "tectum_nodes.fusion:FusionNode",
     "kitti_camera": "tectum_nodes.kitti:KittiCamera",
     "kitti_lidar": "tectum_nodes.kitti:KittiLidar",

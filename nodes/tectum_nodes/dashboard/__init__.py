@@ -1,0 +1,1 @@
+"""The dashboard: a graph at work, in a browser. `node` is the node, `page/` what a browser gets."""

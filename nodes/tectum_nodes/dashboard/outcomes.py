@@ -1,0 +1,114 @@
+"""What a fusion node's triggers came to, for the timeline: remembered, counted, explained.
+
+Outcomes come from results, at once; rows, which explain them, from the ledger a little later. A
+fusion node that is restarted counts its triggers from 0 again: its lives are told apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tectum.errors import TectumError
+from tectum.ledger.codec import row_from
+from tectum.ledger.row import Row
+from tectum.ledger.why import explain
+from tectum.message import Message
+from tectum.pipeline.orders import Note
+from tectum.pipeline.plan import Plan
+from tectum_nodes.dashboard.frames import frame
+
+__all__ = ["Outcomes"]
+
+REMEMBERED = 600
+_BEFORE, _AFTER = 100, 30
+"""How many rows around one trigger say what is usual, and what came too late."""
+
+
+class Outcomes:
+    """The timeline of one fusion node; a slot of its own (see `slots.Slot`)."""
+
+    def __init__(self, node: str, plan: Plan) -> None:
+        """Know of no trigger yet."""
+        self.node, self._plan = node, plan
+        self.version = -1
+        self._items: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+        self._rows: deque[tuple[int, Row]] = deque(maxlen=REMEMBERED + _BEFORE)
+        self._notes: deque[Note] = deque(maxlen=REMEMBERED)
+        self._counts: Counter[str] = Counter()
+        self._on_time = 0
+        self._lives: list[int] = []
+
+    def take_result(self, message: Message, document: Mapping[str, Any]) -> None:
+        """Take up what a trigger came to."""
+        outcome, latency_ms = str(document["outcome"]), float(document["latency_ms"])
+        budget_ms = self._plan.budget_ns / 1e6
+        self._counts[outcome] += 1
+        self._on_time += outcome != "shed" and (not budget_ms or latency_ms <= budget_ms)
+        self._items.append(
+            {
+                "life": self._life(message.header.incarnation),
+                "trigger": document["trigger"],
+                "stamp_ns": document["stamp_ns"],
+                "outcome": outcome,
+                "reason": document["reason"],
+                "flags": list(document.get("flags", ())),
+                "latency_ms": round(latency_ms, 2),
+                "phases_ms": {
+                    name: round(float(took), 2)
+                    for name, took in document.get("phases_ms", {}).items()
+                },
+            }
+        )
+        self.version += 1
+
+    def take_ledger(self, message: Message) -> None:
+        """Take up rows and notes.
+
+        Raises:
+            DataError: they are of another version.
+        """
+        life = self._life(message.header.incarnation)
+        rows, notes = message.header.fields.get("rows"), message.header.fields.get("notes")
+        for row in _maps(rows):
+            self._rows.append((life, row_from(row)))
+        self._notes.extend(Note(**note) for note in _maps(notes))
+
+    def frame_after(self, seen: int) -> bytes:
+        """Return the outcomes since the version `seen`, and the counts of all."""
+        fresh = min(self.version - seen, len(self._items))
+        items = list(self._items)
+        return frame(
+            {
+                "t": "outcomes",
+                "node": self.node,
+                "items": items[len(items) - fresh :],
+                "counts": dict(self._counts),
+                "on_time": self._on_time,
+            }
+        )
+
+    def why(self, life: int, trigger: int) -> str:
+        """Return the sentences that explain one trigger: see `tectum.ledger.why.explain`."""
+        rows = [row for its_life, row in self._rows if its_life == life]
+        index = next((i for i, row in enumerate(rows) if row.trigger == trigger), None)
+        if index is None:
+            return "Its row has not come yet, or was forgotten: ask `tectum why`."
+        before, after = rows[max(0, index - _BEFORE) : index], rows[index + 1 : index + 1 + _AFTER]
+        try:
+            return explain(rows[index], self._plan, before, later=after, notes=list(self._notes))
+        except TectumError as error:
+            return str(error)
+
+    def _life(self, incarnation: int) -> int:
+        """Return which life of the node this is: 0, 1, 2 ..."""
+        if incarnation not in self._lives:
+            self._lives.append(incarnation)
+        return self._lives.index(incarnation)
+
+
+def _maps(value: object) -> list[Any]:
+    """Return the maps in a list that came from outside."""
+    items = value if isinstance(value, Sequence) else ()
+    return [item for item in items if isinstance(item, Mapping)]
