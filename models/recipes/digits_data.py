@@ -96,7 +96,7 @@ def levels_of(kind: str, level: int, count: int) -> torch.Tensor:
 
 
 def training_levels(kind: str, count: int, rng: torch.Generator) -> torch.Tensor:
-    """Return random noise: a fifth clean, a seventh nothing but noise, the rest anything between."""
+    """Return random noise: a fifth clean, a seventh only noise, the rest in between."""
     fate = torch.rand(count, generator=rng)
     strength = torch.rand(count, generator=rng)
     if kind == "picture":

@@ -99,7 +99,7 @@ def test_a_model_card_says_what_it_was_measured_to_do(model):
 
 
 def test_all_files_together_are_small():
-    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.onnx")) < 3_000_000
+    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.onnx")) < 5_000_000
 
 
 @pytest.mark.parametrize("present", MASKS)
