@@ -17,6 +17,7 @@ from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
 from tectum_launch.commands.demo import demo
 from tectum_launch.commands.doctor import doctor
+from tectum_launch.commands.keys import keys
 from tectum_launch.commands.launch import launch
 from tectum_launch.commands.log import log
 from tectum_launch.commands.models import models
@@ -53,5 +54,5 @@ def main() -> None:
     logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (demo, doctor, launch, check, record, replay, why, log, models, nodes):
+for command in (demo, doctor, launch, check, record, replay, why, log, models, nodes, keys):
     main.add_command(command)

@@ -17,6 +17,7 @@ from tectum_launch.document import Document, read_document
 from tectum_launch.draft import Draft, draft_node
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
+from tectum_launch.hosts import hosts_of
 from tectum_launch.overrides import Addition, add_nodes, apply_overrides, fill_parameters
 from tectum_launch.processes import check_processes
 from tectum_launch.replaced import Recording, replace_sources
@@ -36,15 +37,19 @@ def load_graph(
     additions: Iterable[Addition] = (),
     replay: Recording | None = None,
     cores: int | None = None,
+    host: str = "",
 ) -> Graph:
     """Return the graph called `name` (a path, or a shipped one), with `settings` put in.
+
+    `host` says which of its hosts this is; without it everything runs here.
 
     Raises:
         ConfigError: there is no such file.
         GraphError: something in it is wrong; all findings at once.
     """
     document = read_document(find_graph(name))
-    return compile_document(document, settings, additions=additions, replay=replay, cores=cores)
+    graph = compile_document(document, settings, additions=additions, replay=replay, cores=cores)
+    return replace(graph, hosts=graph.hosts.seen_from(host)) if host else graph
 
 
 def compile_document(
@@ -81,10 +86,14 @@ def compile_document(
     own = None if stated is None else graph_rig(document, ("rig",), stated)
     rig = merged_rig([own, *(draft.rig for draft in drafts)])
     parts = _fusion_parts(document, wiring, drafts, graph, cores)
+    hosts = hosts_of(document, graph) if graph else None
     document.raise_errors()
     assert graph is not None, "an invalid graph has findings"
-    nodes = tuple(_node(draft, wiring, parts.get(draft.name), rig) for draft in drafts)
-    return Graph(graph.graph, Path(document.source), nodes, rig, graph.budget or 0, document)
+    assert hosts is not None, "as above"
+    first = next(iter(hosts.addresses), "")
+    nodes = tuple(_node(draft, wiring, parts.get(draft.name), rig, first) for draft in drafts)
+    source = Path(document.source)
+    return Graph(graph.graph, source, nodes, rig, graph.budget or 0, document, hosts)
 
 
 def _name_twins(document: Document) -> None:
@@ -131,7 +140,11 @@ def _fusion_parts(
 
 
 def _node(
-    draft: Draft, wiring: Wiring, fusion: FusionPart | None, rig: dict[str, Any] | None
+    draft: Draft,
+    wiring: Wiring,
+    fusion: FusionPart | None,
+    rig: dict[str, Any] | None,
+    first_host: str,
 ) -> GraphNode:
     assert draft.config is not None, "a wrong configuration has findings"
     assert draft.entry is not None, "a wrong entry has findings"
@@ -146,4 +159,5 @@ def _node(
         publishes=wiring.published_by(draft.name),
         subscribes=wiring.hears[draft.name],
         fusion=fusion,
+        host=draft.entry.host or first_host,
     )

@@ -15,6 +15,7 @@ from tectum.message import Kind
 from tectum.pipeline.plan import Plan, plan_document
 from tectum_launch.document import Document
 from tectum_launch.findings import Finding
+from tectum_launch.hosts import Hosts
 from tectum_launch.stages import ResolvedStage
 
 __all__ = ["FusionPart", "Graph", "GraphNode", "Topic", "fusion_config"]
@@ -60,6 +61,8 @@ class GraphNode:
     subscribes: tuple[str, ...] = ()
     """Topics, patterns resolved, in the order of the graph."""
     fusion: FusionPart | None = None
+    host: str = ""
+    """Where it runs, in a graph over several hosts."""
 
     def document(self) -> dict[str, Any]:
         """Return the node as plain data."""
@@ -86,6 +89,13 @@ class Graph:
     budget_ns: int
     description: Document
     """The file, for findings that name a place in it."""
+    hosts: Hosts = field(default_factory=Hosts)
+    """Where its nodes run."""
+
+    @property
+    def here(self) -> tuple[GraphNode, ...]:
+        """Return the nodes that run on this host."""
+        return tuple(node for node in self.nodes if self.hosts.is_here(node.host))
 
     @property
     def topics(self) -> Iterator[Topic]:
@@ -94,9 +104,9 @@ class Graph:
 
     @property
     def processes(self) -> dict[str, tuple[GraphNode, ...]]:
-        """Return the nodes of each process, in the order of the graph."""
-        names = dict.fromkeys(node.process for node in self.nodes)
-        return {name: tuple(n for n in self.nodes if n.process == name) for name in names}
+        """Return the nodes of each process of this host, in the order of the graph."""
+        names = dict.fromkeys(node.process for node in self.here)
+        return {name: tuple(n for n in self.here if n.process == name) for name in names}
 
     @property
     def warnings(self) -> list[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tectum.clock import GraphClock
 from tectum_launch.graph import Graph
+from tectum_launch.hosts import answering_for_the_clock
 from tectum_launch.ledgers import keep_ledgers
 from tectum_launch.members import Limits
 from tectum_launch.report import assemble_report, fusion_reports
@@ -52,7 +53,8 @@ def launch(
     folder = RunFolder.create(graph, clock)
     try:
         supervisor = Supervisor(graph, folder, listener, duration_ns=duration_ns, limits=limits)
-        exit_code = supervisor.run()
+        with answering_for_the_clock(graph, clock):
+            exit_code = supervisor.run()
         fusion = fusion_reports(graph, folder.path)
         report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns())
         if fusion:

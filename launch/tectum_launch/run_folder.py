@@ -63,7 +63,7 @@ class RunFolder:
 
     def started(self, pids: dict[str, int], alive: Iterable[str]) -> None:
         """Note process ids, and wait from now on only for those subscribers that are `alive`."""
-        living = set(alive)
+        living = {*alive, *(n.name for n in self.graph.nodes if n not in self.graph.here)}
         for name, record in self.document["nodes"].items():
             record["pid"] = pids.get(name, 0)
             record["subscribers"] = [
@@ -87,17 +87,21 @@ class RunFolder:
                 topic.name: {"node": topic.node, "kind": topic.kind.value}
                 for topic in self.graph.topics
             },
+            "hosts": self.graph.hosts.document(),
         }
         write_run(self.path, self.document)
 
     def _record(self, node: GraphNode) -> dict[str, Any]:
         own = f"{node.name}/"
+        names = hearers(self.graph, node.name)
+        others = [other for other in self.graph.nodes if other.name in names]
         return {
             "class": node.target,
             "config": dict(node.config),
             "endpoint": ipc_endpoint(self.path, node.name),
             "outputs": {topic.name.removeprefix(own): topic.kind.value for topic in node.publishes},
             "subscribes": list(node.subscribes),
-            "subscribers": hearers(self.graph, node.name),
+            "subscribers": names,
             "pid": 0,
+            **self.graph.hosts.record(self.graph, node, others),
         }

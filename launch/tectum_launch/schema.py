@@ -65,6 +65,8 @@ class EntryConfig(NodeConfig):
     """What its end means: stop the graph, go on without it, or bring it back."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment variables for its process."""
+    host: Name | None = None
+    """Which of the graph's `hosts` it runs on; default: the first."""
 
 
 class GraphConfig(NodeConfig):
@@ -76,5 +78,11 @@ class GraphConfig(NodeConfig):
     """From the end of the trigger's capture to the delivered result; `none` for offline work."""
     rig: str | dict[str, Any] | None = None
     """Calibration of the sensors: a file beside this one, or the same keys in place."""
+    hosts: dict[Name, str] = Field(default_factory=dict)
+    """Host name -> its numeric address; each launches the graph with `--host NAME`."""
+    port: Annotated[int, Field(ge=1024, le=60_000)] = 7400
+    """First of the ports at which hosts reach each other, one and one more per node."""
+    insecure: bool = False
+    """Let hosts speak without encryption to whoever answers. For networks of your own only."""
     nodes: dict[Name, dict[str, Any]]
     """Node name -> what it runs and its configuration."""

@@ -46,15 +46,20 @@ class Session:
     """Show the graph at work."""
     additions: tuple[Addition, ...] = ()
     """Further nodes."""
+    host: str = ""
+    """Which of the graph's hosts this is; empty: everything runs here."""
 
     def nodes(self) -> Iterator[Addition]:
         """Yield the nodes that this session adds to its graph."""
         if self.record:
-            entry = {"run": "recorder", "path": str(self.record.resolve())}
+            entry = {"run": "recorder", "path": str(self.record.resolve()), **self._here()}
             yield Addition("recorder", entry, f"--record {self.record}")
         if self.console:
-            yield Addition("console", {"run": "console"}, "--console")
+            yield Addition("console", {"run": "console", **self._here()}, "--console")
         yield from self.additions
+
+    def _here(self) -> dict[str, str]:
+        return {"host": self.host} if self.host else {}
 
 
 def run_session(session: Session) -> Launched:
@@ -69,6 +74,7 @@ def run_session(session: Session) -> Launched:
         session.settings,
         additions=session.nodes(),
         replay=Recording.parse(session.replay, session.rate) if session.replay else None,
+        host=session.host,
     )
     clock = GraphClock()
     terminal = Terminal(tuple(node.name for node in graph.nodes), clock)

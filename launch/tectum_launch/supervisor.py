@@ -57,7 +57,7 @@ class Supervisor:
             limits=limits or Limits(),
         )
         self._children: dict[str, Child] = {}
-        self._process_of = {node.name: node.process for node in graph.nodes}
+        self._process_of = {node.name: node.process for node in graph.here}
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -220,7 +220,7 @@ def _members(graph: Graph) -> tuple[Member, ...]:
             listens=bool(node.subscribes),
             answers=node.fusion is not None,
         )
-        for node in graph.nodes
+        for node in graph.here
     )
 
 

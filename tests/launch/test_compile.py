@@ -306,7 +306,7 @@ def test_a_broken_node_is_not_blamed_on_those_who_hear_it(write_graph):
 def test_a_setting_is_checked_like_the_file(write_graph):
     assert errors_of(write_graph(GOOD), "nodes.camera.rte=3Hz") == [
         "--set nodes.camera.rte=3Hz: nodes.camera.rte: unknown key 'rte'; allowed: run, process, "
-        "on_exit, env, rate, lens; did you mean 'rate'?"
+        "on_exit, env, host, rate, lens; did you mean 'rate'?"
     ]
 
 

@@ -31,6 +31,10 @@ duration_option = click.option(
     "--replay", metavar="LOG[:TOPIC,...]", default="",
     help="Play a recording instead of the sensors whose topics it has.",
 )  # fmt: skip
+@click.option(
+    "--host", metavar="NAME", default="",
+    help="Start only what runs on this of the graph's hosts; the others start the rest.",
+)  # fmt: skip
 @click.option("--console/--no-console", help="Show the graph at work.")
 @click.pass_context
 def launch(
@@ -41,6 +45,7 @@ def launch(
     report: Path | None,
     record: Path | None,
     replay: str,
+    host: str,
     *,
     console: bool,
 ) -> None:
@@ -58,6 +63,7 @@ def launch(
         record=record,
         replay=replay,
         console=console,
+        host=host,
     )
     launched = run_session(session)
     if report:

@@ -23,8 +23,10 @@ from tectum.node.control import Report, State
 from tectum.rundir import read_run
 from tectum.transport.base import Subscriber
 from tectum.transport.joining import Delivery
-from tectum.transport.publisher import ZmqPublisher
-from tectum.transport.subscriber import ZmqSubscriber
+from tectum.transport.keys import read_keys
+from tectum.transport.publisher import Remote, ZmqPublisher
+from tectum.transport.security import Insecure, Secured, Security
+from tectum.transport.subscriber import Far, ZmqSubscriber
 from tectum.transport.topics import resolve
 
 __all__ = ["NodeHost", "load_node"]
@@ -85,7 +87,13 @@ class NodeHost:
         report(Report(self.name, State.ENDED))
 
     def _open_context(self, report: Callable[[Report], None]) -> NodeContext:
-        publisher = ZmqPublisher(self.name, self._record["endpoint"], self._clock)
+        remote = self._record.get("remote")
+        publisher = ZmqPublisher(
+            self.name,
+            self._record["endpoint"],
+            self._clock,
+            remote=Remote(remote, self._security()) if remote else None,
+        )
         context = NodeContext(
             self.name,
             self._run,
@@ -124,17 +132,40 @@ class NodeHost:
         publishers = dict.fromkeys(
             known[topic]["node"] if topic in known else topic.partition("/")[0] for topic in exact
         )
-        endpoints = [nodes[node]["endpoint"] for node in publishers]
+        near = [nodes[node]["endpoint"] for node in publishers if "host" not in nodes[node]]
         return ZmqSubscriber(
             self.name,
-            endpoints,
+            near,
             exact,
             self._clock,
             queue=queue,
             hold=hold,
             delivery=delivery,
             nodes=publishers,
+            far=self._far(exact, tuple(publishers)),
         )
+
+    def _far(self, topics: tuple[str, ...], publishers: tuple[str, ...]) -> Far | None:
+        """Return which of `publishers` are on other hosts, and how they are reached."""
+        known, nodes = self._run["topics"], self._run["nodes"]
+        far = {node: nodes[node]["host"] for node in publishers if "host" in nodes[node]}
+        if not far:
+            return None
+        owners = {
+            topic.partition("/")[0]: known[topic]["node"] for topic in topics if topic in known
+        }
+        hosts = {name: far[node] for name, node in owners.items() if node in far}
+        clocks = self._run["hosts"]["clocks"]
+        return Far(
+            endpoints={nodes[node]["endpoint"]: host for node, host in far.items()},
+            hosts={**far, **hosts},
+            clocks={host: clocks[host] for host in far.values()},
+            security=self._security(),
+        )
+
+    def _security(self) -> Security:
+        """Return by what connections to other hosts are secured."""
+        return Insecure() if self._run["hosts"]["insecure"] else Secured(read_keys())
 
 
 def load_node(name: str, record: Mapping[str, Any]) -> Node:

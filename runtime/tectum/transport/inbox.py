@@ -23,8 +23,10 @@ _PAST = -1
 """The key of that sum among the incarnations, which are not negative."""
 OTHER = "?"
 """Where messages are counted whose topic cannot be read or was not asked for."""
-CAUSES = ("overtaken", "skipped")
+CAUSES = ("overtaken", "skipped", "disconnected")
 """What this side may name as the cause of a loss of its own."""
+JOINING_TAKES = 16
+"""How many messages may reach a subscriber before its publisher has taken up that it joined."""
 _UNNUMBERED = (Kind.PROMISE, Kind.END)
 
 
@@ -40,6 +42,8 @@ class _Account:
     nbytes: int = 0
     missing: int = 0
     queue_full: int = 0
+    joined: int = 0
+    """The number at which this subscriber joined, as its publisher last said."""
     named: dict[str, int] = field(default_factory=dict)
     """Messages that this side lost itself, by cause."""
     duplicates: int = 0
@@ -94,6 +98,22 @@ class _Account:
             if rest:
                 unclaimed.append((first, rest))
         self.open_gaps = unclaimed
+
+    def rejoin(self, seq: int) -> None:
+        """Explain the gap that lies before number `seq`, where this subscriber joined once more.
+
+        Its connection had been lost: nothing that was said meanwhile was for it.
+        """
+        self.joined = seq
+        for index, (first, size) in enumerate(self.open_gaps):
+            if first < seq <= first + size + JOINING_TAKES:
+                named = min(size, seq - first)
+                self.named["disconnected"] = self.named.get("disconnected", 0) + named
+                rest = [(first + named, size - named)] if size > named else []
+                self.open_gaps = [
+                    *self.open_gaps[:index], *rest, *self.open_gaps[index + 1 :]
+                ]  # fmt: skip
+                return
 
 
 class Inbox:
@@ -155,11 +175,12 @@ class Inbox:
     def counters(self) -> dict[str, dict[str, Value]]:
         """Return the counts per topic, over all lives of its publisher.
 
-        `published` = `received` + `queue_full` + `overtaken` + `skipped` + `refused_here` +
-        `unexplained`, of what was published since this subscriber joined, as far as it knows (so
-        nothing is in flight; constant facts that are repeated count nowhere). `overtaken`: its
-        place in shared memory was taken before its turn came; `skipped`: a newer one had come as
-        well and only that was wanted. `gaps` counts the missing messages;
+        `published` = `received` + `queue_full` + `overtaken` + `skipped` + `disconnected` +
+        `refused_here` + `unexplained`, of what was published since this subscriber joined, as far
+        as it knows (so nothing is in flight; constant facts that are repeated count nowhere).
+        `overtaken`: its place in shared memory was taken before its turn came; `skipped`: a newer
+        one had come as well and only that was wanted; `disconnected`: said while the connection
+        was lost. `gaps` counts the missing messages;
         `refused` all malformed ones; `lost` what the publisher lost before it published;
         `lives` the incarnations; `ended` and `final` are those of the newest.
         """
@@ -239,13 +260,16 @@ class Inbox:
 
     def _stated(self, topic: str, seq: int, header: Header) -> list[Received]:
         account = self._account(topic, header.incarnation)
-        joined = header.fields.get("joined")
+        joined, joined_at = header.fields.get("joined"), 0
         if isinstance(joined, Mapping) and self._name in joined:
-            account.begin(dict(_counts(joined[self._name])).get(topic, 0))
+            joined_at = dict(_counts(joined[self._name])).get(topic, 0)
+            account.begin(joined_at)
         if account.base < 0:
             return []  # sent before this subscriber had joined
         stated = Header(topic, header.kind, seq, 0, incarnation=header.incarnation)
         gaps = self._gap(stated, account, seq)
+        if joined_at > account.joined and account.joined >= 0:
+            account.rejoin(joined_at)
         account.claim(_starts(header.fields.get("full"), topic))
         account.final = header.fields.get("final") is True
         lost = header.fields.get("lost")

@@ -201,3 +201,27 @@ def test_a_fact_that_was_missed_is_delivered_when_it_is_repeated():
     assert inbox.take(replace(fact)) == []
     newer = text(1, kind=Kind.LATCHED)
     assert [item.message for item in inbox.take(newer)] == [newer]
+
+
+def test_what_was_said_while_the_connection_was_lost_is_named_so():
+    inbox = Inbox("ear", [TOPIC])
+    inbox.take(statement({TOPIC: 0}, joined={"ear": {TOPIC: 0}}))
+    for seq in (0, 1, 3):
+        inbox.take(text(seq))
+    (gap,) = inbox.take(statement({TOPIC: 20}, joined={"ear": {TOPIC: 20}}))
+    assert gap.gap[2:4] == (4, 16)
+    inbox.take(text(20))
+    inbox.take(text(22))
+    inbox.take(statement({TOPIC: 23}, joined={"ear": {TOPIC: 20}}))
+    row = inbox.counters()[TOPIC]
+    assert (row["gaps"], row["disconnected"], row["unexplained"]) == (18, 16, 2)
+
+
+def test_a_message_that_comes_before_the_news_of_the_joining_changes_nothing():
+    inbox = Inbox("ear", [TOPIC])
+    inbox.take(statement({TOPIC: 0}, joined={"ear": {TOPIC: 0}}))
+    for seq in (0, 18, 19):
+        inbox.take(text(seq))
+    assert inbox.take(statement({TOPIC: 20}, joined={"ear": {TOPIC: 20}})) == []
+    row = inbox.counters()[TOPIC]
+    assert (row["gaps"], row["disconnected"], row["unexplained"]) == (17, 17, 0)

@@ -1,0 +1,241 @@
+"""Graphs over several hosts: who runs where, what is secured, and two hosts for real."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tectum.clock import NS_PER_S, GraphClock
+from tectum.errors import ConfigError
+from tectum.testing.models import ENCODER, ENCODER_GRAPH, write_model
+from tectum.transport.keys import make_keys, trust
+from tectum_launch.compile import load_graph
+from tectum_launch.findings import GraphError
+from tectum_launch.run_folder import RunFolder
+
+ADDRESSES = {"robot": "10.77.0.1", "desk": "10.77.0.2"}
+GRAPH = """
+graph: apart
+budget: 400ms
+hosts: {robot: 10.77.0.1, desk: 10.77.0.2}
+nodes:
+  camera: {run: simulated_camera, host: robot, rate: 10Hz, scale: 2}
+  microphone: {run: simulated_microphone, host: robot}
+  mirror: {run: simulated_camera, host: desk, rate: 10Hz}
+  perception:
+    run: fusion
+    host: desk
+    trigger: {rate: 5Hz}
+    inputs:
+      front: {topic: camera/image, align: {latest: {max_age: 500ms}}, encoder: ./camera}
+      rear: {topic: mirror/image, align: {latest: {max_age: 500ms}}, encoder: ./camera}
+    accept: [[front, rear], [front], [rear]]
+    head: {late: mean}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "apart.yaml"
+    path.write_text(GRAPH)
+    write_model(tmp_path / "camera", ENCODER_GRAPH, ENCODER)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _runs_here(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("TECTUM_KEYS", str(tmp_path / "keys"))
+
+
+def test_each_host_starts_its_own_nodes_and_without_a_host_all_run_here(file):
+    names = {
+        host: [node.name for node in load_graph(str(file), host=host).here]
+        for host in ("robot", "desk", "")
+    }
+    assert names == {
+        "robot": ["camera", "microphone"],
+        "desk": ["mirror", "perception"],
+        "": ["camera", "microphone", "mirror", "perception"],
+    }
+
+
+def test_both_hosts_know_the_same_ports_and_only_needed_ones_are_opened(file):
+    runs = {}
+    for host in ADDRESSES:
+        folder = RunFolder.create(load_graph(str(file), host=host), GraphClock())
+        runs[host] = json.loads((folder.path / "run.json").read_text())
+        folder.remove()
+    robot, desk = (runs[host]["nodes"] for host in ADDRESSES)
+    assert robot["camera"]["remote"] == desk["camera"]["endpoint"] == "tcp://10.77.0.1:7401"
+    assert desk["microphone"]["endpoint"] == "tcp://10.77.0.1:7402"
+    assert "remote" not in robot["microphone"]
+    assert desk["camera"]["host"] == "robot"
+    assert "remote" not in desk["mirror"]
+    assert "remote" not in desk["perception"]
+    assert robot["camera"]["subscribers"] == ["perception"]
+    assert runs["desk"]["hosts"] == {
+        "here": "desk",
+        "clocks": {"robot": "tcp://10.77.0.1:7400"},
+        "insecure": False,
+    }
+
+
+def test_an_unknown_host_is_named_with_the_nearest(file):
+    with pytest.raises(ConfigError, match=r"--host robt: .* did you mean 'robot'"):
+        load_graph(str(file), host="robt")
+    with pytest.raises(GraphError, match="has no host 'dsk'; did you mean 'desk'"):
+        load_graph(str(file), ["nodes.perception.host=dsk"])
+    with pytest.raises(GraphError, match="is not the one numeric address of a host"):
+        load_graph(str(file), ["hosts.desk=0.0.0.0"])
+
+
+def test_without_the_keys_of_the_other_host_nothing_is_started(file, tmp_path):
+    launched = launch_here(file, "desk", tmp_path / "keys")
+    assert "this host has no keys" in launched.stderr
+    make_keys("desk", tmp_path / "keys")
+    launched = launch_here(file, "desk", tmp_path / "keys")
+    assert "the key of host 'robot' is not known here" in launched.stderr
+    assert "tectum keys trust robot KEY" in launched.stderr
+    assert launched.returncode == 2
+
+
+def launch_here(file, host, keys):
+    command = [sys.executable, "-m", "tectum_launch", "launch", str(file), "--host", host]
+    environment = {**os.environ, "TECTUM_KEYS": str(keys)}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+
+
+# -- two hosts, as two network namespaces
+
+
+def may_make_hosts():
+    if os.geteuid() != 0:
+        return "needs root, to make network namespaces"
+    try:
+        made = subprocess.run(
+            ["ip", "netns", "add", "tectum-probe"], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return "needs the command `ip` (Debian: iproute2)"
+    subprocess.run(["ip", "netns", "del", "tectum-probe"], capture_output=True, check=False)
+    return "" if made.returncode == 0 else f"cannot make network namespaces: {made.stderr!r}"
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    """Two network namespaces on one cable, and keys by which they know each other."""
+    reason = may_make_hosts()
+    if reason:
+        pytest.skip(reason)
+    spaces = {name: f"tectum-{name}-{os.getpid()}" for name in ADDRESSES}
+    cables = {name: f"tt{name[:1]}{os.getpid()}" for name in ADDRESSES}
+    try:
+        for space in spaces.values():
+            ip("netns", "add", space)
+        ip("link", "add", cables["robot"], "type", "veth", "peer", "name", cables["desk"])
+        for name, address in ADDRESSES.items():
+            ip("link", "set", cables[name], "netns", spaces[name])
+            ip("-n", spaces[name], "addr", "add", f"{address}/24", "dev", cables[name])
+            ip("-n", spaces[name], "link", "set", cables[name], "up")
+            ip("-n", spaces[name], "link", "set", "lo", "up")
+        for name, other in (("robot", "desk"), ("desk", "robot")):
+            (tmp_path / name).mkdir(mode=0o700)
+            make_keys(name, tmp_path / name / "keys")
+            trust(other, "00" * 32, tmp_path / name / "keys")  # until both exist
+        for name, other in (("robot", "desk"), ("desk", "robot")):
+            own = json.loads((tmp_path / name / "keys" / "own.json").read_text())
+            trust(name, own["public"], tmp_path / other / "keys")
+        yield spaces, cables
+    finally:
+        for space in spaces.values():
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+
+
+def start(file, spaces, name, folder, *more):
+    command = ["ip", "netns", "exec", spaces[name], sys.executable, "-m", "tectum_launch"]
+    command += ["launch", str(file), "--host", name, *more]
+    environment = {
+        **os.environ,
+        "TECTUM_KEYS": str(folder / name / "keys"),
+        "XDG_RUNTIME_DIR": str(folder / name),
+    }
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def results_of(folder: Path):
+    """Return how many results perception has counted so far, and of which kind."""
+    for path in (folder / "desk" / "tectum").glob("[!.]*/perception.report.json"):
+        return json.loads(path.read_text())["outcomes"]
+    return {}
+
+
+def wait_until(condition, seconds):
+    clock = GraphClock()
+    until_ns = clock.now_ns() + seconds * NS_PER_S
+    while not condition():
+        assert clock.now_ns() < until_ns, "it did not come to that"
+        clock.sleep_until_ns(clock.now_ns() + NS_PER_S // 10)
+
+
+@pytest.mark.realtime
+@pytest.mark.timeout(180)
+def test_a_graph_over_two_hosts_gives_results_and_recovers_when_the_link_was_cut(
+    file, hosts, tmp_path
+):
+    spaces, cables = hosts
+    report = tmp_path / "report.json"
+    processes = [
+        start(file, spaces, "robot", tmp_path, "--duration", "100s"),
+        start(file, spaces, "desk", tmp_path, "--duration", "100s", "--report", str(report)),
+    ]
+    desk = processes[1]
+    try:
+        wait_until(lambda: results_of(tmp_path).get("complete", 0) > 10, 60)
+        ip("-n", spaces["robot"], "link", "set", cables["robot"], "down")
+        clock = GraphClock()
+        clock.sleep_until_ns(clock.now_ns() + 5 * NS_PER_S)
+        cut = results_of(tmp_path)
+        ip("-n", spaces["robot"], "link", "set", cables["robot"], "up")
+        wait_until(lambda: results_of(tmp_path).get("complete", 0) > cut["complete"] + 10, 30)
+        desk.terminate()
+        said, _ = desk.communicate(timeout=30)
+        assert desk.returncode == 0, said
+        document = json.loads(report.read_text())
+        assert document["restarts"] == {}
+        assert document["deaths"] == []
+        assert document["unexplained_loss"] == 0
+        assert sum(document["outcomes"].values()) == document["triggers"]
+    finally:
+        for process in processes:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+@pytest.mark.realtime
+@pytest.mark.timeout(120)
+def test_a_host_whose_key_is_not_trusted_is_told_so_on_both_sides(file, hosts, tmp_path):
+    spaces, _ = hosts
+    trust("desk", "11" * 32, tmp_path / "robot" / "keys")
+    processes = [start(file, spaces, name, tmp_path) for name in ADDRESSES]
+    clock = GraphClock()
+    clock.sleep_until_ns(clock.now_ns() + 15 * NS_PER_S)
+    words = []
+    for process in processes:
+        process.terminate()
+        words.append(process.communicate(timeout=30)[0])
+    robot, desk = (" ".join(text.split()) for text in words)
+    assert "its key is not trusted; if it is yours, run: tectum keys trust" in robot
+    assert "is refused by tcp://10.77.0.1:7401: the key of this host is not trusted there" in desk
