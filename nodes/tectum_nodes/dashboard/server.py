@@ -77,8 +77,10 @@ class PageServer:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(_PATIENCE_S)
-        elif self._socket is not None:
-            self._socket.close()
+        else:
+            self._loop.close()
+            if self._socket is not None:
+                self._socket.close()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
