@@ -326,17 +326,17 @@ ROW_SCENARIOS = {
         with_plan(
             plan(),
             sensor("lidar", tens(700)),
-            sensor("lidar", [700], delay_ms=97, first_seq=30),
+            sensor("lidar", [700], delay_ms=98, first_seq=30),
             sensor("camera", tens(shift=8)),
         ),
         7,
-        line="trigger 7 at 12:03:10.700: shed, it arrived 97 ms after its capture, "
+        line="trigger 7 at 12:03:10.700: shed, it arrived 98 ms after its capture, "
         "and what was left to compute ('lid', which usually takes 6 ms) could "
-        "not end within the budget of 100 ms; a budget of about 107 ms would "
+        "not end within the budget of 100 ms; a budget of about 108 ms would "
         "have been enough for it, and 100 % of the last 7 triggers",
         sentence="there was no time left to compute at 12:03:10.700 (1 trigger, shed): "
-        "the budget of 100 ms was too short for 'lid', of which 97 ms were over "
-        "when the trigger arrived; about 107 ms would have been enough for it",
+        "the budget of 100 ms was too short for 'lid', of which 98 ms were over "
+        "when the trigger arrived; about 108 ms would have been enough for it",
     ),
     "overrun": Scenario(
         with_plan(
@@ -448,8 +448,8 @@ def test_the_budget_that_is_named_is_enough_and_a_smaller_one_is_not() -> None:
         longer = replace(wanted, budget_ns=budget_ms * MS)
         return run(longer, arrivals).rows[7].outcome.value
 
-    assert outcome(107) == "complete"
-    assert outcome(104) != "complete"
+    assert outcome(108) == "complete"
+    assert outcome(105) != "complete"
 
 
 @settings(max_examples=25, deadline=None)
