@@ -60,6 +60,8 @@ class ArrivalTimeline:
     _KEPT_S = 60
     _FIT_FROM_S = 8
     """Before, the nominal rate is better than a fitted one."""
+    _STEEPEST_PPB = 500_000
+    """No quartz is so far off: the latency has changed, and the nominal rate is better."""
 
     def __init__(self, rate_hz: int, delay_ns: int = 0) -> None:
         """Begin with the first block; `delay_ns`: the least time from capture to arrival."""
@@ -108,9 +110,16 @@ class ArrivalTimeline:
             self._line = Line(place_ns, late_ns)
 
     def _fit(self) -> None:
-        """Fit the line; the error is how far the least late block of any second lies above it."""
-        self._line = lower_line(self._seconds)
-        self._error_ns = max(late_ns - self._line.at_ns(place) for place, late_ns in self._seconds)
+        """Fit the line; the error is how far the least late blocks of seconds lie above it.
+
+        A quarter of the seconds does not count: a stall is no doubt about the clock.
+        """
+        line = lower_line(self._seconds)
+        if abs(line.slope_ppb) > self._STEEPEST_PPB:
+            line = Line(0, min(late_ns for _, late_ns in self._seconds))
+        self._line = line
+        above = sorted(late_ns - line.at_ns(place) for place, late_ns in self._seconds)
+        self._error_ns = above[len(above) * 3 // 4]
 
 
 class DeviceTimeline:

@@ -98,6 +98,15 @@ def test_a_stall_leaves_no_trace() -> None:
             assert abs(placed.stamp_ns - _truth_ns(block * BLOCK)) < 2 * MS
 
 
+def test_a_step_of_the_latency_is_not_taken_for_drift() -> None:
+    timeline = ArrivalTimeline(RATE_HZ)
+    for block, arrival_ns in _hour(800, set()):
+        step_ns = 30 * MS if block > 300 else 0
+        placed = timeline.block(block * BLOCK, BLOCK, arrival_ns + step_ns)
+        if block > 50:
+            assert abs(placed.stamp_ns - _truth_ns(block * BLOCK)) < 3 * MS
+
+
 @pytest.mark.parametrize("kind", [ArrivalTimeline, DeviceTimeline])
 def test_an_index_that_goes_back_starts_the_timeline_anew(kind) -> None:
     timeline = kind(RATE_HZ)
