@@ -83,7 +83,7 @@ def pipeline_frames(pipeline: str, clock: Clock) -> Generator[Frame, None, None]
     """
     import cv2  # noqa: PLC0415 - heavy
 
-    if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         msg = (
             "this OpenCV has no GStreamer (the wheels of PyPI have none): use `url` for RTSP, or "
             "an OpenCV that was built with it (Debian's python3-opencv has)"

@@ -37,12 +37,11 @@ def mjpeg_frames(url: str, wish: Wish, clock: Clock) -> Generator[Frame, None, N
     connection = _connection(url, wish.timeout_ns / NS_PER_S)
     try:
         connection.request("GET", _target(url), headers=_headers(url))
-        answer = connection.getresponse()
-        boundary = _boundary(answer, shown)
-        parts = _Parts(answer, boundary, shown)
-        while True:
-            headers, data = parts.next()
-            yield Frame(np.frombuffer(data, np.uint8), True, clock.now_ns(), _stamp_ns(headers))
+        with connection.getresponse() as answer:
+            parts = _Parts(answer, _boundary(answer, shown), shown)
+            while True:
+                headers, data = parts.next()
+                yield Frame(np.frombuffer(data, np.uint8), True, clock.now_ns(), _stamp_ns(headers))
     except TimeoutError as error:
         msg = f"{shown} has sent nothing for {wish.timeout_ns / NS_PER_S:.1f} s"
         raise DeviceError(msg) from error
