@@ -127,14 +127,23 @@ def test_an_encoder_sees_road_users_far_better_than_chance(name):
     assert average_precision(expected, found) > 4 * expected.mean()
 
 
-def test_the_int8_camera_is_nearly_as_good():
-    run = session("driving/camera", "int8")
-    expected, found = [], []
+def test_the_small_camera_is_smaller_and_nearly_as_good_and_the_head_takes_it():
+    folder, run = find("driving/camera"), session("driving/camera", "small")
+    best, small = (v.file for v in read_manifest(folder).variants)
+    assert (folder / small).stat().st_size < (folder / best).stat().st_size
+    expected, alone, together = [], [], []
     for seed in HELD_OUT:
         scene = World(DriveConfig(seed, WEATHERS[seed % 4])).at(seed * 10**9)
         expected.append(truth.occupancy(scene))
-        found.append(run.run(None, {"image": camera.render(scene)[None]})[1])
-    assert average_precision(np.array(expected), np.concatenate(found)) > 4 * np.mean(expected)
+        embedding, decision = run.run(None, {"image": camera.render(scene)[None]})
+        points = session("driving/lidar").run(None, {"points": lidar.sweep(scene)})[0]
+        feed = {"camera": embedding, "lidar": points, "siren": np.zeros((1, 32), np.float32)}
+        mask = np.array([[1, 1, 0]], np.float32)
+        alone.append(decision)
+        together.append(session("driving/head").run(None, {**feed, "present": mask})[0])
+    expected = np.array(expected)
+    single, both = (average_precision(expected, np.concatenate(x)) for x in (alone, together))
+    assert both > single > 4 * expected.mean()
 
 
 def test_the_siren_is_heard():
