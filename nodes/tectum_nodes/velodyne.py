@@ -37,6 +37,8 @@ __all__ = ["Sweeps", "VelodyneConfig", "VelodyneNode"]
 PORT = 2368
 _HOUR_NS = 3600 * NS_PER_S
 _HALF_TURN = 18_000
+_SHORTEST_NS = 20_000_000
+"""No turn is so short: at 1200 rpm one takes 50 ms."""
 _LONGEST_GAP_NS = 60 * NS_PER_S
 """A longer silence is a lidar that was off: its packets are not lost, they never were."""
 
@@ -93,7 +95,7 @@ class Sweeps:
         turned = np.diff(ahead, prepend=self._turn if self._turn >= 0 else ahead[0])
         back = np.flatnonzero(turned < -_HALF_TURN)  # a little back is the noise of the encoder
         self._turn = int(ahead[-1])
-        cut = int(back[0]) if len(back) else len(ahead)
+        cut = int(back[0]) if len(back) and not self._just_cut(stamp_ns) else len(ahead)
         range_m = (self._config.min_range, self._config.max_range)
         if self._open is not None and cut > 0:
             self._open.add(some.part(0, cut), stamp_ns, range_m)
@@ -104,6 +106,10 @@ class Sweeps:
         self._open = _Sweep(stamp_ns + int(some.offset_ns[cut]), error_ns)
         yield Announcement("points", self._open.stamp_ns)
         self._open.add(some.part(cut, len(ahead)), stamp_ns, range_m)
+
+    def _just_cut(self, packet_ns: int) -> bool:
+        """Return whether a sweep has begun so recently that this is the noise of the azimuth."""
+        return self._open is not None and packet_ns - self._open.stamp_ns < _SHORTEST_NS
 
     def _missing(self, hour_ns: int, period_ns: int) -> int:
         """Return how many packets are missing before this one, by the lidar's clock."""

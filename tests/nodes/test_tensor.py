@@ -1,0 +1,137 @@
+"""Numbers come from CSV files and datagrams, stamped; what does not fit is refused and said."""
+
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
+from tectum.errors import DataError
+from tectum.message import Kind, Message
+from tectum.node.base import Capture
+from tectum.testing import FakeClock, MemoryContext
+from tectum_nodes.tensor import TensorConfig, TensorNode
+
+EPOCH_NS = 1_000 * NS_PER_S
+
+
+def played(path: Path, **options: object) -> list[Capture]:
+    context = MemoryContext("imu", clock=FakeClock(EPOCH_NS), stop_at_ns=EPOCH_NS + 10 * NS_PER_S)
+    made = TensorConfig.model_validate({"csv": str(path), "stamp": "t", **options})
+    node = TensorNode(made)
+    node.open(context)
+    return [capture for capture in node.captures(context) if isinstance(capture, Capture)]
+
+
+def test_a_csv_file_is_played_at_the_pace_of_its_stamps(tmp_path: Path) -> None:
+    path = tmp_path / "imu.csv"
+    path.write_text("t, ax, ay, note\n100.00, 1, 2, a\n100.01, 3, 4, b\n100.05, 5, 6, c\n")
+
+    captures = played(path, columns=["ay", "t", "ax"])
+
+    assert [capture.stamp_ns - EPOCH_NS for capture in captures] == [0, 10_000_000, 50_000_000]
+    assert [capture.arrays[0].tolist() for capture in captures] == [[2, 1], [4, 3], [6, 5]]
+    assert captures[0].arrays[0].dtype == np.float64
+    assert captures[0].fields == {"names": ["values"], "columns": ["ay", "ax"]}
+
+
+def test_a_csv_file_begins_again_where_it_is_told_to(tmp_path: Path) -> None:
+    path = tmp_path / "imu.csv"
+    path.write_text("t,a\n0,1\n2,2\n")
+    stamps = [c.stamp_ns - EPOCH_NS for c in played(path, columns=["t", "a"], loop=True)]
+    assert stamps[:5] == [0, 2 * NS_PER_S, 4 * NS_PER_S, 6 * NS_PER_S, 8 * NS_PER_S]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("t,acc\n0,1\n", "has no column 'ac'; did you mean 'acc'"),
+        ("t,ac\n0,one\n", r"imu.csv:2: t, ac must be numbers"),
+    ],
+)
+def test_a_wrong_csv_file_is_said(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "imu.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=words):
+        played(path, columns=["t", "ac"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": ["a"]}, "takes `csv`, or"),
+        ({"columns": ["a"], "csv": "x"}, "needs `stamp`"),
+        ({"columns": ["time"], "csv": "x", "stamp": "tim"}, "did you mean 'time'"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        TensorConfig.model_validate(options)
+
+
+def sent_over_udp(datagrams: list[bytes], **options: object) -> list[Message]:
+    """Return what a node makes of datagrams, sent 5 ms apart."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    clock, ready = GraphClock(), threading.Event()
+    contexts: list[MemoryContext] = []
+    source = {"interface": "lo", "sender": "127.0.0.1", "port": port}
+
+    def run() -> None:
+        context = MemoryContext("imu", clock=clock)
+        context.record("tensor")
+        contexts.append(context)
+        node = TensorNode(TensorConfig.model_validate({**source, **options}))
+        node.open(context)
+        ready.set()
+        node.run(context)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait()
+    clock.sleep_until_ns(clock.now_ns() + 100 * NS_PER_MS)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for data in datagrams:
+            sender.sendto(data, ("127.0.0.1", port))
+            clock.sleep_until_ns(clock.now_ns() + 5 * NS_PER_MS)
+    clock.sleep_until_ns(clock.now_ns() + 100 * NS_PER_MS)
+    contexts[0].stop()
+    thread.join()
+    return [m for m in contexts[0].sent("tensor") if m.header.kind is Kind.TENSOR]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("form", ["text", "float32", "float64"])
+def test_datagrams_become_messages_and_others_are_refused(
+    form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def packed(*numbers: float) -> bytes:
+        if form == "text":
+            return ", ".join(map(str, numbers)).encode()
+        return struct.pack(f"<{len(numbers)}{'f' if form == 'float32' else 'd'}", *numbers)
+
+    good = [packed(0.25 * n, n, -n) for n in range(5)]
+    bad = [b"hello", packed(1, 2), packed(1, float("nan"), 2), b""]
+    messages = sent_over_udp(
+        [*good[:2], *bad, *good[2:]], columns=["t", "a", "b"], stamp="t", format=form
+    )
+
+    assert [message.array().tolist() for message in messages] == [[n, -n] for n in range(5)]
+    steps = np.diff([message.header.stamp_ns for message in messages])
+    assert np.all(np.abs(steps - 250 * NS_PER_MS) < 245 * NS_PER_MS)
+    assert caplog.text.count("does not hold 3 numbers") == 1
+
+
+@pytest.mark.realtime
+def test_without_a_stamp_the_arrival_is_taken() -> None:
+    messages = sent_over_udp([b"1", b"2"], columns=["a"], delay="3ms")
+    ages = [m.header.sent_ns - m.header.stamp_ns for m in messages]
+    assert len(ages) == 2
+    assert all(3 * NS_PER_MS <= age < NS_PER_S // 2 for age in ages)
