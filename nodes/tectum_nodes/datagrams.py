@@ -23,6 +23,8 @@ _SIOCGIFADDR = 0x8915
 _BUFFER_BYTES = 8 << 20
 _LARGEST = 65_535
 _ANCILLARY = 64
+_TRIES = 5
+_QUICK_NS = 50_000
 
 
 class Datagram(NamedTuple):
@@ -80,7 +82,7 @@ class DatagramSocket:
             except TimeoutError:
                 return None
             if peer[0] == self._sender:
-                return Datagram(clock.now_ns() - _age_ns(ancillary), self.port, data)
+                return Datagram(_arrived_ns(clock, ancillary), self.port, data)
             self.strangers += 1
         return None
 
@@ -136,11 +138,21 @@ def interface_address(interface: str) -> str:
     return socket.inet_ntoa(answer[20:24])
 
 
-def _age_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """Return how long ago the kernel received a datagram; 0 where it did not say."""
+def _arrived_ns(clock: Clock, ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Return the kernel's receive stamp on the graph clock; now, where it gave none."""
+    kernel_ns, system_ns, now_ns = _kernel_ns(ancillary), 0, 0
+    for _ in range(_TRIES):
+        begin_ns, system_ns, now_ns = clock.now_ns(), system_now_ns(), clock.now_ns()
+        if now_ns - begin_ns < _QUICK_NS:  # nobody came between the two clocks
+            break
+    age_ns = system_ns - kernel_ns
+    return now_ns - age_ns if 0 <= age_ns < NS_PER_S else now_ns  # the system's clock has stepped
+
+
+def _kernel_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Return the kernel's receive stamp on the system's clock; 0 where it gave none."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= 16:
             seconds, nanos = struct.unpack("qq", data[:16])
-            age_ns = system_now_ns() - (seconds * NS_PER_S + nanos)
-            return age_ns if 0 <= age_ns < NS_PER_S else 0  # the system's clock has stepped
+            return int(seconds) * NS_PER_S + int(nanos)
     return 0

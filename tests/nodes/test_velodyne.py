@@ -127,7 +127,7 @@ def test_the_hour_wraps_without_a_step() -> None:
     assert steps == pytest.approx([75 * PERIOD_NS] * len(steps), abs=20_000)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sets(st.integers(5, 590), max_size=60))
 def test_lost_packets_are_counted_exactly(left_out: set[int]) -> None:
     sweeps = Sweeps(config(), "lidar")
@@ -202,10 +202,7 @@ def test_a_recorded_sweep_is_the_cloud_that_another_decoder_made_of_it() -> None
         xyz = np.stack([one["x"], one["y"], one["z"]], axis=1)
         assert nearest(xyz, ours[ours[:, 4] == ring, :3]).max(initial=0) < 0.005
     mine = {_key(np.linalg.norm(p[:3]), p[4], p[3]) for p in ours}
-    their_rings = [_ring(row["channel"]) for row in theirs]
-    keys = {
-        _key(r["distance"], n, r["intensity"]) for r, n in zip(theirs, their_rings, strict=True)
-    }
+    keys = {_key(row["distance"], row["channel"], row["intensity"]) for row in theirs}
     assert keys <= mine
     assert len(mine - keys) < 0.01 * len(mine)
 
