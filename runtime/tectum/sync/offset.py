@@ -170,4 +170,5 @@ def _rate_error_ppb(line: Line, exchanges: Sequence[Exchange]) -> int:
         for item in (first, last)
     )
     stretch_ns = last.middle_ns - first.middle_ns
-    return min(_UNKNOWN_RATE_PPB, (slack_ns + _ROUNDING_NS) * _NS_PER_S // stretch_ns)
+    # A bound is rounded up: by one for this division, by one for that of the line's own slope.
+    return min(_UNKNOWN_RATE_PPB, (slack_ns + _ROUNDING_NS) * _NS_PER_S // stretch_ns + 2)
