@@ -101,17 +101,23 @@ class PeerClock:
         return self._line.at_ns(now_ns) if self._line else 0
 
     def error_ns(self, now_ns: int) -> int:
-        """Return a bound on how far `offset_ns` is from the truth."""
+        """Return a bound on how far `offset_ns` is from the truth.
+
+        The clocks drift apart since the exchange, and did so while its messages were on their way.
+        """
         return min(
             (
                 abs(kept.offset_ns - self.offset_ns(kept.middle_ns))
                 + kept.round_trip_ns // 2
-                + abs(now_ns - kept.middle_ns) * self._rate_error_ppb // _NS_PER_S
+                + self._drift_ns(abs(now_ns - kept.middle_ns) + kept.round_trip_ns // 2)
                 + _ROUNDING_NS
                 for kept in self._kept
             ),
             default=1 << 62,
         )
+
+    def _drift_ns(self, duration_ns: int) -> int:
+        return duration_ns * self._rate_error_ppb // _NS_PER_S + 1
 
     def ours_ns(self, theirs_ns: int) -> int:
         """Return the instant of our clock at which theirs shows `theirs_ns`."""
