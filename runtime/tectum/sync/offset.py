@@ -177,4 +177,6 @@ def _rate_error_ppb(line: Line, exchanges: Sequence[Exchange]) -> int:
     )
     stretch_ns = last.middle_ns - first.middle_ns
     # A bound is rounded up: by one for this division, by one for that of the line's own slope.
-    return min(_UNKNOWN_RATE_PPB, (slack_ns + _ROUNDING_NS) * _NS_PER_S // stretch_ns + 2)
+    seen_ppb = (slack_ns + _ROUNDING_NS) * _NS_PER_S // stretch_ns + 2
+    # Whatever was seen, the clocks themselves are no further apart than crystals can be.
+    return min(_UNKNOWN_RATE_PPB + abs(line.slope_ppb), seen_ppb)
