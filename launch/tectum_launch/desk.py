@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Mapping
 
-from tectum.inference.stage import OutputSpec, StageOutput
+from tectum.clock import GraphClock
+from tectum.inference.stage import Stage, StageOutput
 from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
 from tectum.message import Header, Kind, Value
-from tectum.node.result import result_document
-from tectum.node.shell import Failure, Shell
+from tectum.node.failures import FailureLog
+from tectum.node.result import ResultMaker
+from tectum.node.shell import Shell
 from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import Plan
@@ -28,15 +31,18 @@ _RESULTS_KEPT = 1024
 class Desk:
     """A `tectum.node.shell.Sink` that keeps results."""
 
-    def __init__(self, plan: Plan, specs: tuple[OutputSpec, ...]) -> None:
-        """Keep the results of `plan`; `specs` say what the head gives."""
+    def __init__(self, plan: Plan, stages: Mapping[str, Stage]) -> None:
+        """Keep the results of `plan`."""
         self.shell: Shell | None = None
         """Set by the owner, once there is one."""
         self.ready = threading.Event()
         """Set while there is a result to take, or none will come any more."""
         self.untaken = 0
         """Results that went because nobody took them."""
-        self._plan, self._specs = plan, specs
+        self.failed = FailureLog(logging.getLogger("tectum"), GraphClock()).add
+        """Says which stage failed."""
+        self._node = plan.name
+        self._maker = ResultMaker(plan, stages)
         self._results: deque[Result] = deque()
         self._tally = Tally(plan)
         self._ended = False
@@ -65,20 +71,14 @@ class Desk:
     def report(self) -> dict[str, Value]:
         """Return the core of a report."""
         counters = self.shell.pipeline.counters() if self.shell else {}
-        return self._tally.document(counters=counters, digest=self.digest, unexplained=0)
-
-    def failed(self, failure: Failure) -> None:
-        """Say which stage failed."""
-        log = logging.getLogger("tectum")
-        log.error("stage %s (%s) failed: %s", failure.stage, failure.variant, failure.error)
+        core = self._tally.document(counters=counters, digest=self.digest, unexplained=0)
+        return {**core, "untaken_results": self.untaken}
 
     def deliver(self, row: Row, answer: StageOutput | None) -> None:
         """Keep a result."""
-        document = result_document(
-            self._plan.name, row, answer, self._specs, valid_until_ns=row.deadline_ns, models={}
-        )
+        document = self._maker.document(row, answer)
         arrays = dict(answer.arrays) if answer is not None else {}
-        topic = f"{self._plan.name}/result"
+        topic = f"{self._node}/result"
         header = Header(topic, Kind.RESULT, row.trigger, row.stamp_ns, row.span_ns)
         if len(self._results) >= _RESULTS_KEPT:
             self._results.popleft()

@@ -47,7 +47,7 @@ class EmbeddedLog:
         """Read nothing yet."""
         self.plan, self.stages = plan, stages
         self._log = log
-        self._desk = Desk(plan, stages[plan.head].outputs)
+        self._desk = Desk(plan, stages)
 
     def __iter__(self) -> Iterator[Result]:
         """Yield every result, shed triggers included.

@@ -16,6 +16,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock, GraphClock
@@ -73,7 +74,7 @@ class Embedded:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
-        self._desk = Desk(self.plan, self.stages[self.plan.head].outputs)
+        self._desk = Desk(self.plan, self.stages)
         self._lanes = Lanes(self.plan.lanes, self.clock, on_done=self._wake.set)
         self._desk.shell = self._shell = Shell(
             self.plan, self.stages, self._lanes, self.clock, self._desk, self._desk.failed
@@ -111,17 +112,16 @@ class Embedded:
             ContractError: no input listens to the topic, or the array does not fit its kind.
             ClosedError: the node was closed.
         """
-        header = self._header(topic, array, fields)
         now_ns = self.clock.now_ns()
-        message = Message(
-            Header(
-                topic, header.kind, header.seq, now_ns if stamp_ns is None else stamp_ns,
-                span_ns, error_ns, now_ns, self._incarnation, frame_id, header.fields,
-                header.buffers,
-            ),
-            (ArrayPayload(array),),
-        )  # fmt: skip
-        self._hand_in(topic, message)
+        header = replace(
+            self._header(topic, array, fields),
+            stamp_ns=now_ns if stamp_ns is None else stamp_ns,
+            span_ns=span_ns,
+            error_ns=error_ns,
+            sent_ns=now_ns,
+            frame_id=frame_id,
+        )
+        self._hand_in(topic, Message(header, (ArrayPayload(array),)))
 
     def end(self, topic: str) -> None:
         """Say that nothing follows on a topic."""
@@ -205,7 +205,9 @@ class Embedded:
             if kind is Kind.AUDIO:
                 self._first[topic] = self._first.get(topic, 0) + len(array)
         buffers = (BufferSpec(array.dtype.name, array.shape),)
-        header = Header(topic, kind, seq, 0, fields=given, buffers=buffers)
+        header = Header(
+            topic, kind, seq, 0, incarnation=self._incarnation, fields=given, buffers=buffers
+        )
         trouble = kind_trouble(header)
         if trouble:
             msg = f"this does not fit {topic}: {trouble}"

@@ -26,9 +26,10 @@ from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
 from tectum.message import Kind, Message, Value
 from tectum.node.base import Context, Node, NodeConfig
+from tectum.node.failures import FailureLog
 from tectum.node.lanes import Lanes
-from tectum.node.result import result_arrays, result_document
-from tectum.node.shell import Failure, Shell
+from tectum.node.result import ResultMaker, result_arrays
+from tectum.node.shell import Shell
 from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import Plan, plan_document, plan_from
@@ -93,7 +94,7 @@ class FusionNode(Node):
         self._stages = build_stages(self.plan, self.config)
         self._subscriber = context.subscribe(self.topics_of(self.config))
         self._lanes = Lanes(self.plan.lanes, context.clock, on_done=self._subscriber.wake)
-        self._desk = Desk(context, self.plan, self._stages, _model_hashes(self._stages))
+        self._desk = Desk(context, self.plan, self._stages)
         self._exit.callback(self._desk.close)
         self._shell = Shell(
             self.plan,
@@ -101,7 +102,7 @@ class FusionNode(Node):
             self._lanes,
             context.clock,
             self._desk,
-            on_failure=_FailureLog(context).add,
+            on_failure=FailureLog(context.log, context.clock).add,
         )
         self._desk.shell = self._shell
         medians = self._shell.measure()
@@ -160,42 +161,30 @@ class FusionNode(Node):
 class Desk:
     """Where results, rows and the journal leave the fusion node, and its books are kept."""
 
-    def __init__(
-        self, context: Context, plan: Plan, stages: Mapping[str, Stage], models: Mapping[str, str]
-    ) -> None:
+    def __init__(self, context: Context, plan: Plan, stages: Mapping[str, Stage]) -> None:
         """Open the ledger and report files in the run's directory."""
         self.shell: Shell
         self._context = context
         self._plan = plan
-        self._specs: tuple[OutputSpec, ...] = stages[plan.head].outputs
-        self._models = models
+        self._maker = ResultMaker(plan, stages)
         self._journal = JournalEncoder()
         self._tally = Tally(plan)
         self._ledger = LedgerFile(context.folder / f"{context.name}.ledger", plan)
         self._report = ReportFile(context.folder / f"{context.name}.report.json")
         self._came: dict[str, list[list[int]]] = {}
-        self._period_ns = 0
-        self._last_stamp_ns = 0
         self._next_health_ns = self._next_report_ns = 0
 
     def constants(self) -> dict[str, Value]:
         """Return what never changes: the plan and the models' hashes, for recordings and tools."""
-        return {"fact": "plan", "plan": plan_document(self._plan), "models": dict(self._models)}
+        return {
+            "fact": "plan",
+            "plan": plan_document(self._plan),
+            "models": dict(self._maker.models),
+        }
 
     def deliver(self, row: Row, answer: StageOutput | None) -> None:
         """Send one result."""
-        if self._last_stamp_ns and row.stamp_ns > self._last_stamp_ns:
-            self._period_ns = row.stamp_ns - self._last_stamp_ns
-        self._last_stamp_ns = max(self._last_stamp_ns, row.stamp_ns)
-        valid_ns = row.deadline_ns + self._period_ns if row.deadline_ns else 0
-        document = result_document(
-            self._context.name,
-            row,
-            answer,
-            self._specs,
-            valid_until_ns=valid_ns,
-            models=self._models,
-        )
+        document = self._maker.document(row, answer)
         self._context.publish(
             "result",
             Kind.RESULT,
@@ -303,35 +292,6 @@ def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
         sessions=sessions,
     )
     return stages
-
-
-def _model_hashes(stages: Mapping[str, Stage]) -> dict[str, str]:
-    """Return the hash of every model file that runs in these stages, by the model's name."""
-    hashes: dict[str, str] = {}
-    for stage in stages.values():
-        hashes.update(getattr(stage, "models", {}))
-    return hashes
-
-
-class _FailureLog:
-    """Says that a stage fails, once a second at the most, and how often it did meanwhile."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._next_ns: dict[str, int] = {}
-        self._unsaid: dict[str, int] = {}
-
-    def add(self, failure: Failure) -> None:
-        now_ns, stage = self._context.clock.now_ns(), failure.stage
-        if now_ns < self._next_ns.get(stage, 0):
-            self._unsaid[stage] = self._unsaid.get(stage, 0) + 1
-            return
-        self._next_ns[stage] = now_ns + NS_PER_S
-        unsaid = self._unsaid.pop(stage, 0)
-        times = f" ({unsaid} more times before)" if unsaid else ""
-        self._context.log.error(
-            "stage %s (%s) failed: %s%s", stage, failure.variant, failure.error, times
-        )
 
 
 def _medians_text(medians: Mapping[str, int]) -> str:

@@ -9,14 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tectum.inference.stage import OutputSpec, StageOutput
+from tectum.inference.stage import OutputSpec, Stage, StageOutput
 from tectum.ledger.row import InputRow, Row, Status
 from tectum.message import AnyArray, Value
+from tectum.pipeline.plan import Plan
 
-__all__ = ["SCHEMA", "result_arrays", "result_document"]
+__all__ = ["SCHEMA", "ResultMaker", "result_arrays", "result_document"]
 
 SCHEMA = "tectum.result/1"
 _MS = 1e6
+
+
+class ResultMaker:
+    """Makes the documents of one fusion node, live or embedded, in the order of its triggers."""
+
+    def __init__(self, plan: Plan, stages: Mapping[str, Stage]) -> None:
+        """Take from `stages` what the head's outputs mean and which model files run."""
+        self.models: dict[str, str] = {}
+        """Model -> hash of its file."""
+        for stage in stages.values():
+            self.models.update(getattr(stage, "models", {}))
+        self._node = plan.name
+        self._specs = stages[plan.head].outputs
+        self._period_ns = self._last_stamp_ns = 0
+
+    def document(self, row: Row, answer: StageOutput | None) -> dict[str, Value]:
+        """Return the result of one trigger; the next is due a trigger period after its deadline."""
+        if self._last_stamp_ns and row.stamp_ns > self._last_stamp_ns:
+            self._period_ns = row.stamp_ns - self._last_stamp_ns
+        self._last_stamp_ns = max(self._last_stamp_ns, row.stamp_ns)
+        valid_ns = row.deadline_ns + self._period_ns if row.deadline_ns else 0
+        return result_document(
+            self._node, row, answer, self._specs, valid_until_ns=valid_ns, models=self.models
+        )
 
 
 def result_arrays(answer: StageOutput | None) -> tuple[AnyArray, ...]:
@@ -41,7 +66,7 @@ def result_document(
         answer: what the head gave, or None for a shed trigger.
         specs: what the head's outputs mean.
         valid_until_ns: when the next result should be there at the latest; 0 without a budget.
-        models: stage -> hash of the model file that runs in it.
+        models: model -> hash of its file.
     """
     return {
         "schema": SCHEMA,
