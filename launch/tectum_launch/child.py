@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -83,26 +83,16 @@ class Child:
 
     def reports(self) -> list[Report] | None:
         """Return what it has reported since the last call; None once its end is closed."""
-        try:
-            data = self.control.recv(65536)
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
+        data = _read(self.control.recv)
         if not data:
-            return None
+            return None if data is None else []
         return [report for line in self._reports.feed(data) if (report := parse_report(line))]
 
     def lines(self, stream: int) -> list[str] | None:
         """Return the lines that it has written to `stream` since; None once that is closed."""
-        try:
-            data = os.read(stream, 65536)
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
+        data = _read(lambda size: os.read(stream, size))
         if not data:
-            return None
+            return None if data is None else []
         lines = [line.decode(errors="replace").rstrip() for line in self._text[stream].feed(data)]
         if stream == self.streams[1]:
             self.last_words = next((line for line in reversed(lines) if line), self.last_words)
@@ -131,3 +121,13 @@ class Child:
         self.control.close()
         for stream in self._streams:
             stream.close()
+
+
+def _read(source: Callable[[int], bytes]) -> bytes | None:
+    """Return what there is to read, no bytes where there is nothing now; None at the end."""
+    try:
+        return source(65536) or None
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tectum_nodes.simulation import ground
 from tectum_nodes.simulation.boxes import Boxes, Kind
-from tectum_nodes.simulation.chance import Floats, generator
+from tectum_nodes.simulation.chance import generator
 from tectum_nodes.simulation.faces import Faces, faces_of
 from tectum_nodes.simulation.light import LIGHTS, Light
 from tectum_nodes.simulation.rig import CameraModel
@@ -140,8 +140,3 @@ def _tile(height: int, width: int, sigma: float) -> NDArray[np.int16]:
     """Normal noise; the tile is the same for all drives, the cuts are not."""
     draw = generator(0, "grain").standard_normal((height, width, 3), np.float32)
     return np.round(draw * sigma).astype(np.int16)
-
-
-def lens(model: CameraModel) -> Floats:
-    """Directions of the picture's columns, radians to the left, for tests and projections."""
-    return np.asarray(np.arctan((model.cx_px - np.arange(model.width) - 0.5) / model.focal_px))

@@ -16,8 +16,9 @@ from collections import deque
 
 import numpy as np
 
-from tectum.errors import ContractError, WireError
+from tectum.errors import WireError
 from tectum.message import AnyArray, BufferSpec
+from tectum.transport.payload import HeldPayload
 from tectum.transport.pool_file import PoolFile, lock
 from tectum.transport.reference import Reference, offsets
 from tectum.transport.region import Region
@@ -143,40 +144,14 @@ class _Leases:
             os.close(self._idle.pop())
 
 
-class PoolPayload:
+class PoolPayload(HeldPayload[AnyArray]):
     """One buffer in a slot. The lease ends with the last payload and the last array."""
 
-    __slots__ = ("_claims", "_content", "_nbytes", "_spec")
+    __slots__ = ()
 
     def __init__(self, content: AnyArray, spec: BufferSpec) -> None:
         """Be the bytes `content`."""
-        self._content: AnyArray | None = content
-        self._spec = spec
-        self._nbytes = content.nbytes
-        self._claims = 1
+        super().__init__(content, content.nbytes, spec)
 
-    @property
-    def nbytes(self) -> int:
-        """Return the size in bytes, also after `release`."""
-        return self._nbytes
-
-    def array(self) -> AnyArray:
-        """Return a read-only array of the declared dtype and shape.
-
-        Raises:
-            ContractError: the payload was released.
-        """
-        if self._content is None:
-            msg = "this payload was released; take what you need before Message.release()"
-            raise ContractError(msg)
-        return self._content.view(np.dtype(self._spec.dtype)).reshape(self._spec.shape)
-
-    def retain(self) -> None:
-        """Ask for one more `release`."""
-        self._claims += 1
-
-    def release(self) -> None:
-        """Give the bytes back once all have; arrays that were handed out keep the lease."""
-        self._claims -= 1
-        if self._claims <= 0:
-            self._content = None
+    def _array(self, held: AnyArray) -> AnyArray:
+        return held.view(np.dtype(self._spec.dtype)).reshape(self._spec.shape)

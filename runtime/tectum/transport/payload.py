@@ -1,31 +1,31 @@
-"""Payloads whose bytes came in a frame of a message."""
+"""Payloads of received messages: what they hold, until everybody has given it back."""
 
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from tectum.errors import ContractError
 from tectum.message import AnyArray, BufferSpec
 
-__all__ = ["FramePayload"]
+__all__ = ["FramePayload", "HeldPayload"]
+
+Held = TypeVar("Held")
 
 
-class FramePayload:
-    """One buffer in the memory of the frame that brought it; nothing is copied.
+class HeldPayload(ABC, Generic[Held]):
+    """One buffer that is held until it was released as often as it was retained, and once more."""
 
-    Small frames may lie at any address in the receive buffer: those are copied once, because
-    inference engines refuse arrays that are not aligned.
-    """
+    __slots__ = ("_claims", "_held", "_nbytes", "_spec")
 
-    __slots__ = ("_buffer", "_claims", "_nbytes", "_spec")
-
-    def __init__(self, buffer: bytes | memoryview, spec: BufferSpec) -> None:
-        """Keep `buffer`, whose size the wire decoder has checked against `spec`."""
-        self._buffer: bytes | memoryview | None = buffer
+    def __init__(self, held: Held, nbytes: int, spec: BufferSpec) -> None:
+        """Hold `held`, which has the `nbytes` bytes of `spec`."""
+        self._held: Held | None = held
+        self._nbytes = nbytes
         self._spec = spec
-        self._nbytes = len(buffer)
         self._claims = 1
 
     @property
@@ -39,24 +39,45 @@ class FramePayload:
         Raises:
             ContractError: the payload was released.
         """
-        if self._buffer is None:
+        if self._held is None:
             msg = "this payload was released; take what you need before Message.release()"
             raise ContractError(msg)
-        dtype = np.dtype(self._spec.dtype)
-        if sys.byteorder == "big":  # the wire is little-endian
-            dtype = dtype.newbyteorder("<")
-        array: AnyArray = np.frombuffer(self._buffer, dtype).reshape(self._spec.shape)
-        if not array.flags.aligned:
-            array = array.copy()
-        array.flags.writeable = False
-        return array
+        return self._array(self._held)
 
     def retain(self) -> None:
         """Ask for one more `release`."""
         self._claims += 1
 
     def release(self) -> None:
-        """Let go of the frame once all have; arrays that were handed out keep it alive."""
+        """Let go of the bytes once all have; arrays that were handed out keep them alive."""
         self._claims -= 1
         if self._claims <= 0:
-            self._buffer = None
+            self._held = None
+
+    @abstractmethod
+    def _array(self, held: Held) -> AnyArray:
+        """Return what is held as a read-only array."""
+
+
+class FramePayload(HeldPayload[bytes | memoryview]):
+    """One buffer in the memory of the frame that brought it; nothing is copied.
+
+    Small frames may lie at any address in the receive buffer: those are copied once, because
+    inference engines refuse arrays that are not aligned.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, buffer: bytes | memoryview, spec: BufferSpec) -> None:
+        """Keep `buffer`, whose size the wire decoder has checked against `spec`."""
+        super().__init__(buffer, len(buffer), spec)
+
+    def _array(self, held: bytes | memoryview) -> AnyArray:
+        dtype = np.dtype(self._spec.dtype)
+        if sys.byteorder == "big":  # the wire is little-endian
+            dtype = dtype.newbyteorder("<")
+        array: AnyArray = np.frombuffer(held, dtype).reshape(self._spec.shape)
+        if not array.flags.aligned:
+            array = array.copy()
+        array.flags.writeable = False
+        return array
