@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tectum_launch.fusion_schema import Encoder, FusionConfig, HeadConfig, StageConfig, Trigger
+from tectum_launch.fusion_schema import FusionConfig, Trigger
+from tectum_launch.head_schema import HeadConfig
+from tectum_launch.stage_schema import Encoder, StageConfig
 
 __all__ = ["FusionPieces", "pieces_of"]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, Requirement
-from tectum_launch.fusion_schema import AlignConfig, Combination, FusionConfig, InputConfig
+from tectum_launch.align_schema import AlignConfig
+from tectum_launch.fusion_schema import Combination, FusionConfig, InputConfig
 from tectum_launch.graph import Topic
 from tectum_launch.stages import ResolvedStage
 

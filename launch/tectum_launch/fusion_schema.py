@@ -1,7 +1,8 @@
 """The keys of a fusion node in a graph file.
 
 The short forms that people write (`trigger: lidar`, `encoder: driving/camera`, `align: exact`)
-are brought to one long form here, so that `compile` meets only that.
+are brought to one long form here and in the schemas of the parts, so that `compile` meets only
+that.
 """
 
 from __future__ import annotations
@@ -12,123 +13,18 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tectum.node.base import NodeConfig
 from tectum.node.fields import Duration, Rate
+from tectum_launch.align_schema import Align
+from tectum_launch.head_schema import HeadConfig
 from tectum_launch.schema import Budget, Name, PositiveDuration, only_one
+from tectum_launch.stage_schema import DeviceConfig, Encoder
 
 __all__ = [
-    "AlignConfig",
     "Combination",
-    "DeviceConfig",
-    "EarlyConfig",
-    "Encoder",
     "FusionConfig",
-    "HeadConfig",
     "InputConfig",
-    "IntermediateConfig",
-    "LateConfig",
-    "LateOutputConfig",
-    "ObjectsConfig",
-    "PaintConfig",
-    "StageConfig",
-    "TrackConfig",
     "Trigger",
     "TriggerConfig",
 ]
-
-
-class NearestConfig(NodeConfig):
-    """The sample closest to the trigger, if it is close enough."""
-
-    tolerance: Annotated[Duration, Field(ge=0)] | None = None
-    """How far from the trigger a sample may be, on both sides."""
-    before: Annotated[Duration, Field(ge=0)] | None = None
-    """How far before the trigger; with `after`, instead of `tolerance`."""
-    after: Annotated[Duration, Field(ge=0)] | None = None
-    """How far after the trigger."""
-
-    @model_validator(mode="after")
-    def _one_form(self) -> NearestConfig:
-        sides = (self.before is not None, self.after is not None)
-        if (self.tolerance is None and not all(sides)) or (self.tolerance and any(sides)):
-            msg = "nearest takes `tolerance: 40ms`, or both `before: 40ms` and `after: 20ms`"
-            raise ValueError(msg)
-        return self
-
-
-class InterpolateConfig(NodeConfig):
-    """The value at the trigger's very time, between the samples on either side (poses, tensors)."""
-
-    reach: PositiveDuration
-    """How far from the trigger each of the two may be."""
-
-
-class LatestConfig(NodeConfig):
-    """The newest sample not after the trigger."""
-
-    max_age: PositiveDuration
-    """How old it may be at the trigger's time."""
-
-
-class WindowConfig(NodeConfig):
-    """All samples of a stretch of time, cut to the sample where they are audio."""
-
-    duration: PositiveDuration
-    """Its length."""
-    lead: Duration = 0
-    """Its end, after (+) or before (-) the trigger's time."""
-    coverage: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The least share of it that samples must cover: 0.8 is four fifths."""
-
-
-class ExactConfig(NodeConfig):
-    """The sample with exactly the trigger's stamp."""
-
-
-def _align(value: Any) -> Any:
-    return {value: {}} if isinstance(value, str) else value
-
-
-class AlignConfig(NodeConfig):
-    """The rule that picks, for one input, the sample that belongs to a trigger."""
-
-    exact: ExactConfig | None = None
-    nearest: NearestConfig | None = None
-    latest: LatestConfig | None = None
-    window: WindowConfig | None = None
-    interpolate: InterpolateConfig | None = None
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> AlignConfig:
-        only_one(self, ("exact", "nearest", "latest", "window", "interpolate"), "align")
-        return self
-
-
-def _stage(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"models": [value]}
-    if isinstance(value, list):
-        return {"models": value}
-    if isinstance(value, dict) and isinstance(value.get("run"), str):
-        return {"run": value["run"], "parameters": {k: v for k, v in value.items() if k != "run"}}
-    msg = (
-        f"{value!r} is not an encoder: write a model's name, a list of names (each takes what the "
-        "one before gives), or {run: package.module:Class}"
-    )
-    raise ValueError(msg)
-
-
-class StageConfig(NodeConfig):
-    """An encoder: models in a row, or a callable of the user's own."""
-
-    models: tuple[str, ...] = ()
-    """Names (`tectum models list`) or folders; each takes what the one before it gives."""
-    run: str = ""
-    """`package.module:Class`, instead of models."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """What that class is made with."""
-
-
-Encoder = Annotated[StageConfig, BeforeValidator(_stage)]
-"""A model's name, a list of names, or {run: package.module:Class}."""
 
 
 class InputConfig(NodeConfig):
@@ -136,7 +32,7 @@ class InputConfig(NodeConfig):
 
     topic: str
     """`node/output`."""
-    align: Annotated[AlignConfig, BeforeValidator(_align)] | None = None
+    align: Align | None = None
     """Default: exact for the trigger; else nearest within half of the input's period (50 ms where
     that is not known)."""
     encoder: Encoder | None = None
@@ -187,163 +83,6 @@ Trigger = Annotated[TriggerConfig, BeforeValidator(_trigger)]
 """An input's name, a list of names (whichever is new), or {rate: 5Hz}."""
 
 
-def _rule(value: Any) -> Any:
-    return {"rule": value} if isinstance(value, str) else value
-
-
-Rule = Literal["product", "mean", "vote", "all", "dempster", "stacker"]
-
-
-class LateOutputConfig(NodeConfig):
-    """One result of late fusion and what it is made of."""
-
-    rule: Rule | None = None
-    """Default: the head's."""
-    parts: Annotated[dict[str, str], Field(alias="from")]
-    """Input -> its decision."""
-
-
-def _for_all(value: Any) -> Any:
-    return {"*": value} if isinstance(value, str) else value
-
-
-class LateConfig(NodeConfig):
-    """Fusion of per-modality decisions by a rule."""
-
-    rule: Rule
-    """product: product of experts; mean: weighted mean; vote: majority; all: that every one of
-    several different facts holds; dempster: with doubt, and the conflict reported; stacker:
-    learned, from `file`."""
-    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    """Input -> weight; default 1."""
-    outputs: dict[Name, LateOutputConfig] = Field(default_factory=dict)
-    """Result -> what it is made of; default: decisions of one name are combined."""
-    contribution: bool = False
-    """Report how much each input changes each result."""
-    discount: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """dempster: how often an input is wrong although it is certain; default: 0.1."""
-    file: str | None = None
-    """stacker: its JSON file, beside the graph or in full."""
-    temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    """Input -> what the logarithms of its scores are divided by, so that they are as sure as they
-    are right; default 1."""
-    half_life: Annotated[dict[str, PositiveDuration], BeforeValidator(_for_all)] = Field(
-        default_factory=dict
-    )
-    """An input's decision fades to "not known", by half in this time after its capture; for all
-    inputs, or input -> time. Default: nothing fades."""
-
-
-class IntermediateConfig(NodeConfig):
-    """A fusion head over embeddings: an ONNX model."""
-
-    model: str
-    """Its name (`tectum models list`) or folder."""
-    contribution: bool = False
-    """Report how much each input changes each result."""
-
-
-def _model(value: Any) -> Any:
-    return {"model": value} if isinstance(value, str) else value
-
-
-class TrackConfig(NodeConfig):
-    """How tracks begin, go on and end; what is left out has its default."""
-
-    noise_m: Annotated[float, Field(gt=0)] | None = None
-    """Standard deviation of a measured position, in metres."""
-    acceleration: Annotated[float, Field(gt=0)] | None = None
-    """Standard deviation of an object's acceleration, in m/s^2."""
-    speed_mps: Annotated[float, Field(gt=0)] | None = None
-    """Standard deviation of a new object's velocity."""
-    gate: Annotated[float, Field(gt=0)] | None = None
-    """Largest squared Mahalanobis distance of a measurement to its track."""
-    other_label: Annotated[float, Field(gt=0)] | None = None
-    """What another label adds to that."""
-    confirm: Annotated[int, Field(ge=1)] | None = None
-    """A track counts when it was seen so often."""
-    keep_ns: Annotated[PositiveDuration | None, Field(alias="keep")] = None
-    """How long an object is followed that is not seen."""
-    memory_ns: Annotated[PositiveDuration | None, Field(alias="memory")] = None
-    """How late a measurement may come."""
-
-
-class ObjectsConfig(NodeConfig):
-    """Boxes and points associated through the rig."""
-
-    labels: tuple[str, ...] = ()
-    """What to keep; default: all that the detector knows."""
-    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Boxes below it are left out."""
-    lead: tuple[str, ...] = ()
-    """What can be the vehicle ahead; default: road vehicles."""
-    shrink: float | None = None
-    """Share of a box that is left out on each side: road, sky, what stands beside it."""
-    depth_m: float | None = None
-    """How deep the group of points is that tells the distance, in metres."""
-    density: float | None = None
-    """A nearer group counts when it has this share of the points of the densest."""
-    min_points: Annotated[int, Field(ge=1)] | None = None
-    """Fewer points give no distance."""
-    covered: float | None = None
-    """A box that a surer one covers to this share, at the same distance, is the same thing."""
-    same_m: float | None = None
-    """What counts as the same distance then, in metres."""
-    track: bool | TrackConfig = False
-    """true, or rules of its own: follow objects from moment to moment; the result also has their
-    velocities, and the closing speed and time to collision of the vehicle ahead."""
-
-
-class PaintConfig(NodeConfig):
-    """Points that get the colour of the pixels that they fall on."""
-
-    points: str
-    """The lidar's input."""
-    image: str
-    """The camera's input."""
-
-
-class EarlyConfig(NodeConfig):
-    """Raw samples made into one before any model sees them."""
-
-    paint: PaintConfig | None = None
-    """A lidar's points, coloured by a camera through the rig."""
-    stack: dict[str, Literal["mono8", "rgb8", "bgr8"]] | None = None
-    """Input -> encoding: images that become the channels of one tensor, in this order."""
-    model: str | None = None
-    """What looks at the fused sample; default: the sample itself is the result."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> EarlyConfig:
-        only_one(self, ("paint", "stack"), "early")
-        return self
-
-
-class HeadConfig(NodeConfig):
-    """What makes the answer of a set."""
-
-    intermediate: Annotated[IntermediateConfig, BeforeValidator(_model)] | None = None
-    """An ONNX head over embeddings: its model's name, or {model, contribution}."""
-    late: Annotated[LateConfig, BeforeValidator(_rule)] | None = None
-    """A rule over decisions: `product`, `mean`, `vote`, `dempster`, or {rule, weights, outputs}."""
-    early: EarlyConfig | None = None
-    """Raw samples fused before any model: {paint} or {stack}, and the model."""
-    objects: ObjectsConfig | None = None
-    """Boxes and points associated through the rig, with its options."""
-    run: str | None = None
-    """`package.module:Class` of the user's own, with its `parameters`."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """What the class of `run` is made with."""
-
-    @model_validator(mode="after")
-    def _one_head(self) -> HeadConfig:
-        kind = only_one(self, ("early", "intermediate", "late", "objects", "run"), "head")
-        if self.parameters and kind != "run":
-            msg = f"`parameters` belongs to `run`; {kind!r} has its options under its own key"
-            raise ValueError(msg)
-        return self
-
-
 class Combination(NodeConfig):
     """An accepted combination of inputs: of each group or input, at least so many."""
 
@@ -359,25 +98,6 @@ def _combination(value: Any) -> Any:
 
 def _accept(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
-
-
-DeviceName = Literal["tensorrt", "cuda", "webgpu", "cpu"]
-
-
-class DeviceConfig(NodeConfig):
-    """Where models run, and with how many threads each."""
-
-    prefer: tuple[DeviceName, ...] = ("tensorrt", "cuda", "cpu")
-    """The first that can be used is; where none can, the CPU."""
-    require: Literal["", "gpu", DeviceName] = ""
-    """Refuse to run elsewhere: on `gpu`, one of the preferred devices that is not the CPU, or on
-    the device named."""
-    options: dict[DeviceName, dict[str, str | int | float | bool]] = Field(default_factory=dict)
-    """Device -> options passed on to its provider of ONNX Runtime, as they are."""
-    threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """Threads of one model; more than one costs the other models their time."""
-    spinning: bool = False
-    """Wait for work on a busy core: a little faster, at the cost of that core."""
 
 
 class FusionConfig(NodeConfig):

@@ -15,8 +15,9 @@ from tectum.errors import ConfigError
 from tectum.inference.manifest import Manifest, Variant, read_manifest
 from tectum.node.base import NodeConfig
 from tectum.pipeline.plan import StagePlan
-from tectum_launch.fusion_schema import EarlyConfig, HeadConfig, LateConfig, StageConfig
+from tectum_launch.head_schema import EarlyConfig, HeadConfig, LateConfig
 from tectum_launch.registry import load_class
+from tectum_launch.stage_schema import StageConfig
 
 __all__ = ["ResolvedStage", "find_model", "resolve_encoder", "resolve_head"]
 

@@ -15,7 +15,7 @@ from tectum.fusion.stacker import Stacker
 from tectum.inference.session import NeverStopped
 from tectum.inference.stage import OutputSpec, Stage, StageOutput
 from tectum.inference.stages import build_stage
-from tectum_launch.fusion_schema import HeadConfig
+from tectum_launch.head_schema import HeadConfig
 from tectum_launch.stages import resolve_head
 
 MOOD = (OutputSpec("mood", "scores", ("calm", "glad")),)

@@ -4,9 +4,10 @@ import pytest
 
 from tectum.clock import NS_PER_MS
 from tectum.pipeline.plan import AlignPlan
+from tectum_launch.align_schema import AlignConfig
 from tectum_launch.fusion_plan import align_plan
-from tectum_launch.fusion_schema import AlignConfig, TriggerConfig
 from tectum_launch.fusion_schema import Trigger as AnyTrigger
+from tectum_launch.fusion_schema import TriggerConfig
 
 PERIOD_NS = 30 * NS_PER_MS
 
