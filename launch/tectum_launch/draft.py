@@ -38,6 +38,8 @@ class Draft:
     """Topic -> kind."""
     periods_ns: Mapping[str, int] = field(default_factory=dict)
     """Topic -> expected period, where the configuration tells."""
+    nbytes: Mapping[str, int] = field(default_factory=dict)
+    """Topic -> bytes of a message, where the configuration tells."""
     wants: tuple[tuple[str, KeyPath], ...] = ()
     """Topics or patterns that it subscribes to, and where in the file each stands."""
     rig: Mapping[str, Any] | None = None
@@ -97,6 +99,7 @@ def _plain_draft(bare: Draft, config: NodeConfig, raw: dict[str, Any]) -> Draft:
         bare,
         outputs=_topics(name, node.outputs_of(config)),
         periods_ns=_topics(name, node.period_ns_of(config)),
+        nbytes=_topics(name, node.nbytes_of(config)),
         wants=tuple(
             (topic, ("nodes", name, *_where(raw, topic))) for topic in node.topics_of(config)
         ),

@@ -118,7 +118,8 @@ def _input_plan(source: FusionSource, name: str, accept: tuple[Requirement, ...]
         jitter_ns=config.jitter or 0,
         silent_after_ns=config.silent_after or 0,
         cache_ns=config.max_age or 0,
-        history_ns=_history_ns(align, source.budget_ns),
+        history_ns=config.buffer.duration or _history_ns(align, source.budget_ns),
+        history_bytes=config.buffer.size,
     )
 
 

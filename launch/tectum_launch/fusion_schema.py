@@ -12,19 +12,29 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tectum.node.base import NodeConfig
-from tectum.node.fields import Duration, Rate
+from tectum.node.fields import Duration, Rate, Size
 from tectum_launch.align_schema import Align
 from tectum_launch.head_schema import HeadConfig
 from tectum_launch.schema import Budget, Name, PositiveDuration, only_one
 from tectum_launch.stage_schema import DeviceConfig, Encoder
 
 __all__ = [
+    "BufferConfig",
     "Combination",
     "FusionConfig",
     "InputConfig",
     "Trigger",
     "TriggerConfig",
 ]
+
+
+class BufferConfig(NodeConfig):
+    """How much of an input is kept for triggers to come; what goes beyond is let go of."""
+
+    duration: PositiveDuration | None = None
+    """Default: twice what the alignment looks back, plus the budget, at least 2 s."""
+    size: Size = 256 * 1024 * 1024
+    """Bytes of the samples kept."""
 
 
 class InputConfig(NodeConfig):
@@ -49,6 +59,8 @@ class InputConfig(NodeConfig):
     """Bound on the jitter of stamps; default: learned."""
     max_age: PositiveDuration | None = None
     """How old a cached embedding may be that stands in for a fresh one; default: none does."""
+    buffer: BufferConfig = BufferConfig()
+    """How much of it is kept: {duration, size}."""
     silent_after: PositiveDuration | None = None
     """Not heard for so long means silent; default: three periods plus jitter, at least 250 ms; of a
     trigger two periods, jitter and half the budget at the most, at least 100 ms."""
@@ -124,8 +136,9 @@ class FusionConfig(NodeConfig):
     """While the trigger's input is silent, triggers come at its learned period."""
     late: Literal["shed", "deliver"] = "shed"
     """What becomes of an answer that is ready after its deadline."""
-    eager: Literal["commit", "off"] = "commit"
-    """commit: encode when a pick is committed; off: when the whole set is."""
+    eager: Literal["commit", "guess", "off"] = "commit"
+    """commit: encode when a pick is committed; guess: on idle lanes also what is only likely to
+    belong to the next trigger; off: when the whole set is there."""
     margin: Annotated[Duration, Field(ge=0)] = 2_000_000
     """Kept free before each deadline for delivery."""
     device: DeviceConfig = DeviceConfig()

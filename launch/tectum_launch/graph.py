@@ -31,6 +31,8 @@ class Topic:
     """The node that publishes it."""
     period_ns: int = 0
     """Expected period; 0: not known."""
+    nbytes: int = 0
+    """Bytes of a message; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)

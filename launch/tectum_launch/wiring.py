@@ -7,7 +7,7 @@ in a circle. A node that is wrong by itself is left out without further findings
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from tectum.clock import NS_PER_S
@@ -56,7 +56,8 @@ def _publish(document: Document, wiring: Wiring, draft: Draft) -> None:
             message = f"{other.node!r} and {draft.name!r} both publish {name}: leave one out"
             document.report(("nodes", draft.name), message, key=True, value=name)
             continue
-        wiring.topics[name] = Topic(name, kind, draft.name, draft.periods_ns.get(name, 0))
+        period_ns, nbytes = draft.periods_ns.get(name, 0), draft.nbytes.get(name, 0)
+        wiring.topics[name] = Topic(name, kind, draft.name, period_ns, nbytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _pace(wiring: Wiring, drafts: Mapping[str, Draft]) -> None:
     """Give the topics of fusion nodes the period of their triggers."""
     for name, topic in wiring.topics.items():
         period_ns = topic.period_ns or _trigger_period_ns(wiring, drafts, topic.node, ())
-        wiring.topics[name] = Topic(name, topic.kind, topic.node, period_ns)
+        wiring.topics[name] = replace(topic, period_ns=period_ns)
 
 
 def _trigger_period_ns(

@@ -125,6 +125,12 @@ class CameraNode(SensorNode):
         """Return the period of the pictures where a rate is wanted."""
         return {"image": round(NS_PER_S / config.rate)} if config.rate else {}
 
+    @classmethod
+    def nbytes_of(cls, config: CameraConfig) -> Mapping[str, int]:
+        """Return the bytes of a picture where its size is wanted."""
+        nbytes = config.width * config.height * 3
+        return {"image": nbytes} if nbytes else {}
+
     def open(self, context: Context) -> None:
         """Read the calibration, or see that the file is there; a camera may come later.
 

@@ -107,6 +107,11 @@ class MicrophoneNode(SensorNode):
         """Return the period of the blocks."""
         return {"audio": config.samples * NS_PER_S // round(config.rate)}
 
+    @classmethod
+    def nbytes_of(cls, config: MicrophoneConfig) -> Mapping[str, int]:
+        """Return the bytes of a block."""
+        return {"audio": config.samples * (1 if config.mix else len(config.channels)) * 2}
+
     def open(self, context: Context) -> None:
         """See that there is a sound library, or such a file; a device may come later.
 

@@ -45,6 +45,12 @@ class SimulatedCamera(SensorNode):
         return {"image": round(1e9 / config.rate)}
 
     @classmethod
+    def nbytes_of(cls, config: SimulatedCameraConfig) -> Mapping[str, int]:
+        """Return the bytes of a picture."""
+        model = CameraModel().scaled(config.scale)
+        return {"image": model.width * model.height * 3}
+
+    @classmethod
     def rig_of(cls, config: SimulatedCameraConfig) -> Mapping[str, Any]:
         """Return where the camera sits and how it projects."""
         return camera_rig(CameraModel().scaled(config.scale))

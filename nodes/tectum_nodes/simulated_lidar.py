@@ -45,6 +45,12 @@ class SimulatedLidar(SensorNode):
         return {"points": round(1e9 / config.rate)}
 
     @classmethod
+    def nbytes_of(cls, config: SimulatedLidarConfig) -> Mapping[str, int]:
+        """Return the bytes of a sweep in which every beam returns."""
+        del config
+        return {"points": LidarModel().rings * LidarModel().azimuths * 16}
+
+    @classmethod
     def rig_of(cls, config: SimulatedLidarConfig) -> Mapping[str, Any]:
         """Return where the lidar sits."""
         del config

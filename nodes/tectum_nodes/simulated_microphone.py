@@ -49,6 +49,11 @@ class SimulatedMicrophone(SensorNode):
         """Return the period of the chunks."""
         return {"audio": instant_ns(config.samples)}
 
+    @classmethod
+    def nbytes_of(cls, config: SimulatedMicrophoneConfig) -> Mapping[str, int]:
+        """Return the bytes of a chunk."""
+        return {"audio": config.samples * 2}
+
     def captures(self, context: Context) -> Iterator[Capture | Announcement]:
         """Yield chunk after chunk; a node that fell behind by a second leaves sound out."""
         config, size = self.config, self.config.samples

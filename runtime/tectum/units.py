@@ -1,7 +1,7 @@
-"""Durations and rates as people write them: `40ms`, `1.5s`, `30Hz`, `16kHz`.
+"""Durations, rates and sizes as people write them: `40ms`, `1.5s`, `30Hz`, `16kHz`, `256MB`.
 
 Numbers without a unit are refused: a budget of `100` has cost people days. Results are integers
-(nanoseconds) or, for rates, floats in hertz.
+(nanoseconds, bytes) or, for rates, floats in hertz.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import re
 
 from tectum.errors import ConfigError
 
-__all__ = ["duration_text", "parse_duration_ns", "parse_rate_hz"]
+__all__ = ["duration_text", "parse_duration_ns", "parse_rate_hz", "parse_size", "size_text"]
 
 _DURATION_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
 _RATE_HZ = {"hz": 1.0, "khz": 1_000.0, "mhz": 1_000_000.0}
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _NUMBER_WITH_UNIT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*")
 
 
@@ -41,6 +42,28 @@ def parse_rate_hz(text: object) -> float:
     if factor is None or number <= 0:
         raise ConfigError(_wrong(text, "a rate", "Hz, kHz, MHz", "30Hz"))
     return number * factor
+
+
+def parse_size(text: object) -> int:
+    """Return the bytes of `256MB`, `1.5GB`, `64kB`.
+
+    Raises:
+        ConfigError: not a positive number with one of the units B, kB, MB, GB.
+    """
+    number, unit = _split(text, "a size", "B, kB, MB, GB", "256MB")
+    factor = _BYTES.get(unit.lower())
+    if factor is None or number <= 0:
+        raise ConfigError(_wrong(text, "a size", "B, kB, MB, GB", "256MB"))
+    return round(number * factor)
+
+
+def size_text(size: int) -> str:
+    """Return `size` bytes for a person: `1.50 GB`, `6.2 MB`, `64 kB`."""
+    if size >= 10**9:
+        return f"{size / 1e9:.2f} GB"
+    if size >= 10**6:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e3:.0f} kB" if size >= 10**3 else f"{size} B"
 
 
 def duration_text(duration_ns: int) -> str:

@@ -2,9 +2,11 @@
 
 import pytest
 
-from tectum.clock import NS_PER_MS
+from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.pipeline.plan import AlignPlan
 from tectum_launch.align_schema import AlignConfig
+from tectum_launch.compile import load_graph
+from tectum_launch.findings import GraphError
 from tectum_launch.fusion_plan import align_plan
 from tectum_launch.fusion_schema import Trigger as AnyTrigger
 from tectum_launch.fusion_schema import TriggerConfig
@@ -56,3 +58,49 @@ def test_one_input_or_several_may_trigger(written, meant) -> None:
 def test_more_inputs_do_not_go_with_a_rate() -> None:
     with pytest.raises(ValueError, match="a rate is a trigger by itself"):
         TriggerConfig.model_validate({"rate": "5Hz", "also": ["camera"]})
+
+
+FUSION = """\
+graph: keys
+budget: 80ms
+nodes:
+  camera: {run: plain_nodes:Camera}
+  perception:
+    run: fusion
+    trigger: camera
+    inputs: {camera: {topic: camera/image, encoder: {run: plain_nodes:Encoder}}}
+    head: {late: mean}
+"""
+
+
+def _plan(write_graph, old: str = "", new: str = ""):
+    graph = load_graph(str(write_graph(FUSION.replace(old, new) if old else FUSION)), cores=4)
+    return graph.nodes[1].fusion.plan
+
+
+@pytest.mark.parametrize("eager", ["commit", "guess", "off"])
+def test_how_eager_a_node_encodes_is_the_graphs_to_say(write_graph, eager: str) -> None:
+    assert _plan(write_graph).eager == "commit"
+    assert _plan(write_graph, "trigger:", f"eager: {eager}\n    trigger:").eager == eager
+
+
+def test_a_misspelt_eagerness_is_told_with_what_is_allowed(write_graph) -> None:
+    with pytest.raises(GraphError) as caught:
+        _plan(write_graph, "trigger:", "eager: gues\n    trigger:")
+    assert str(caught.value).endswith(
+        "nodes.perception.eager: 'gues' is not known here; allowed: commit, guess, off; did you "
+        "mean 'guess'?"
+    )
+
+
+def test_how_much_of_an_input_is_kept_is_bounded_in_time_and_bytes(write_graph) -> None:
+    (usual,) = _plan(write_graph).inputs
+    assert (usual.history_ns, usual.history_bytes) == (2 * NS_PER_S, 256 * 2**20)
+    buffer = "camera/image, buffer: {duration: 5s, size: 1.5GB}"
+    (given,) = _plan(write_graph, "camera/image", buffer).inputs
+    assert (given.history_ns, given.history_bytes) == (5 * NS_PER_S, 1_500_000_000)
+
+
+def test_a_size_without_a_unit_is_refused(write_graph) -> None:
+    with pytest.raises(GraphError, match=r"buffer\.size: 512 is not a size: write a number with"):
+        _plan(write_graph, "camera/image", "camera/image, buffer: {size: 512}")

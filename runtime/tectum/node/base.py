@@ -187,6 +187,12 @@ class Node(ABC):
         del config
         return {}
 
+    @classmethod
+    def nbytes_of(cls, config: Any) -> Mapping[str, int]:
+        """Return how many bytes a message of each output has, where the configuration tells."""
+        del config
+        return {}
+
     def open(self, context: Context) -> None:  # noqa: B027 - a node may have nothing to acquire
         """Acquire devices, models and files; raise a TectumError with the way out."""
 

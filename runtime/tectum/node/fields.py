@@ -1,8 +1,8 @@
-"""Field types for node configurations: durations and rates with units, as people write them.
+"""Field types for node configurations: durations, rates and sizes with units, as people write them.
 
 Values from a graph file are text (`40ms`, `30Hz`); a bare number is refused. They become integer
-nanoseconds and float hertz, and are written back as text, so that an effective graph can be read
-again.
+nanoseconds or bytes, and float hertz, and are written back as text, so that an effective graph can
+be read again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from tectum.errors import ConfigError
-from tectum.units import parse_duration_ns, parse_rate_hz
+from tectum.units import parse_duration_ns, parse_rate_hz, parse_size
 
-__all__ = ["Duration", "Rate"]
+__all__ = ["Duration", "Rate", "Size"]
 
 
 def _duration(value: object) -> int:
@@ -27,6 +27,13 @@ def _duration(value: object) -> int:
 def _rate(value: object) -> float:
     try:
         return parse_rate_hz(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _size(value: object) -> int:
+    try:
+        return parse_size(value)
     except ConfigError as error:
         raise ValueError(str(error)) from None
 
@@ -46,3 +53,11 @@ Rate = Annotated[
     WithJsonSchema({"type": "string", "examples": ["30Hz", "16kHz"]}),
 ]
 """Hertz; written `30Hz`. Defaults are floats."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    PlainSerializer(lambda size: f"{size}B", return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["256MB", "1.5GB"]}),
+]
+"""Bytes; written `256MB`. Defaults are integers."""
