@@ -10,44 +10,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-from concurrent.futures import Future
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tectum.clock import NS_PER_MS, NS_PER_S
-from tectum.errors import ConfigError, DataError, TectumError
-from tectum.message import Kind, Message
+from tectum.errors import ConfigError, DataError
 from tectum.node.base import Context, Node, NodeConfig
 from tectum.node.fields import Rate
 from tectum.pipeline.plan import plan_from
 from tectum.rundir import read_run
-from tectum_nodes.dashboard.frames import (
-    audio_frame,
-    frame,
-    image_frame,
-    points_frame,
-    result_frame,
-)
-from tectum_nodes.dashboard.outcomes import Outcomes
-from tectum_nodes.dashboard.slots import Slots
-from tectum_nodes.dashboard.vitals import Processes, TopicVitals
+from tectum_nodes.dashboard.board import Board
+from tectum_nodes.dashboard.metrics import metrics_text
+from tectum_nodes.dashboard.questions import Questions
+from tectum_nodes.dashboard.vitals import Processes
 
 if TYPE_CHECKING:
     from tectum_nodes.dashboard.server import PageServer
 
-__all__ = ["DashboardConfig", "DashboardNode"]
+__all__ = ["DashboardConfig", "DashboardNode", "board_of", "why_answer"]
 
 _STATE_EVERY_NS = 250 * NS_PER_MS
-_AUDIO_S = 0.5
-"""How much sound a frame carries: a browser that is late for less misses none."""
 _HOLD = 24
 _NICER = 5
-_SHOWN = (Kind.IMAGE, Kind.POINTS)
 
 
 class DashboardConfig(NodeConfig):
@@ -65,6 +52,8 @@ class DashboardConfig(NodeConfig):
     """Pictures of each topic per second, at most."""
     width: Annotated[int, Field(ge=64, le=4096)] = 720
     """Longer side of pictures, in pixels; larger ones are made smaller."""
+    metrics: bool = False
+    """Also give `/metrics` for Prometheus: outcomes, latency, rates, losses, CPU and memory."""
 
     @model_validator(mode="after")
     def _guarded(self) -> DashboardConfig:
@@ -93,15 +82,10 @@ class DashboardNode(Node):
     def __init__(self, config: Any) -> None:
         """Serve nothing yet."""
         super().__init__(config)
-        self.slots = Slots()
+        self.questions = Questions()
+        self.board: Board | None = None
         self._server: PageServer | None = None
-        self._questions: queue.SimpleQueue[tuple[str, int, int, Future[str]]] = queue.SimpleQueue()
-        self._vitals: dict[str, TopicVitals] = {}
-        self._outcomes: dict[str, Outcomes] = {}
-        self._health: dict[str, dict[str, Any]] = {}
-        self._newest: dict[str, Message] = {}
-        self._sound: dict[str, NDArray[np.int16]] = {}
-        self._processes = Processes()
+        self._processes, self._measured = Processes(), Processes()
         self._state_due_ns = 0
 
     def open(self, context: Context) -> None:
@@ -117,11 +101,18 @@ class DashboardNode(Node):
             raise ConfigError(msg) from error
         with contextlib.suppress(OSError):
             os.nice(_NICER)
-        self._know(context)
         config = self.config
+        self.board = board_of(context.run, config.width)
+        self.board.complain = context.log.warning
+        self._introduce(context, self.board)
         self._subscriber = context.subscribe(config.topics, queue=64, hold=_HOLD)
         self._server = PageServer(
-            self.slots, self.ask, host=config.host, port=config.port, token=config.token
+            self.board.slots,
+            self.questions.ask,
+            host=config.host,
+            port=config.port,
+            token=config.token,
+            metrics=config.metrics,
         )
         address = self._server.open()
         (context.folder / f"{context.name}.url").write_text(address + "\n", encoding="utf-8")
@@ -139,165 +130,62 @@ class DashboardNode(Node):
         """End the server, and give messages back."""
         if self._server is not None:
             self._server.close()
-        for message in self._newest.values():
-            message.release()
-
-    def ask(self, node: str, life: int, trigger: int) -> Future[str]:
-        """Return what will be the explanation of a trigger; for any thread."""
-        answer: Future[str] = Future()
-        self._questions.put((node, life, trigger, answer))
-        return answer
+        if self.board is not None:
+            self.board.release()
 
     def turn(self, context: Context) -> None:
         """Take up what has come, answer, and show what browsers want to see."""
+        board = self.board
+        assert board is not None, "`open` makes it"
         now_ns = context.clock.now_ns()
         for received in self._subscriber.drain():
             if received.message is not None:
-                self._take(context, received.message, now_ns)
-        self._show(context)
+                board.take(received.message, now_ns)
+        board.show()
         if now_ns >= self._state_due_ns:
             self._state_due_ns = now_ns + _STATE_EVERY_NS
-            self._show_state(context, now_ns)
-        while not self._questions.empty():
-            node, life, trigger, answer = self._questions.get()
-            known = self._outcomes.get(node)
-            answer.set_result(known.why(life, trigger) if known else f"no node is called {node}")
-        self.slots.wake()
+            more = {}
+            if board.slots.watched:
+                more["nodes"] = self._processes.document(now_ns, _pids(context))
+            board.show_state(now_ns, self._subscriber.counters(), **more)
+        self.questions.answer_all(lambda question: self._answer(question, context, board))
+        board.slots.wake()
 
-    # -- what is known of the graph
+    def _answer(
+        self, question: Mapping[str, Any], context: Context, board: Board
+    ) -> dict[str, Any] | None:
+        """Return the answer to a question that a browser or a collector of metrics has."""
+        if "metrics" in question:
+            now_ns = context.clock.now_ns()
+            usage = self._measured.document(now_ns, _pids(context))
+            return {"text": metrics_text(board, now_ns, self._subscriber.counters(), usage)}
+        return why_answer(question, board)
 
-    def _know(self, context: Context) -> None:
-        """Tell the page what the graph consists of."""
-        run = context.run
-        fusion: dict[str, Any] = {}
-        for topic, record in run["topics"].items():
-            if record["kind"] not in (Kind.JOURNAL, Kind.LEDGER, Kind.RESULT, Kind.HEALTH):
-                self._vitals[topic] = TopicVitals(str(record["kind"]), str(record["node"]))
-        for name, record in run["nodes"].items():
-            document = record.get("config", {}).get("plan")
-            if document is None:
-                continue
-            plan = plan_from(document)
-            self._outcomes[name] = Outcomes(name, plan)
-            self.slots.add(f"{name}/outcomes", self._outcomes[name])
-            fusion[name] = {
-                "budget_ms": plan.budget_ns / NS_PER_MS,
-                "trigger": plan.trigger,
-                "inputs": {item.name: item.topic for item in plan.inputs},
-            }
-        description = run.get("description", {})
-        head = {
-            "t": "hello",
-            "graph": description.get("graph", "") if isinstance(description, dict) else "",
-            "run": run.get("id", ""),
-            "now_ns": context.clock.now_ns(),
-            "epoch_ns": context.epoch_ns,
-            "topics": {name: item.kind for name, item in self._vitals.items()},
-            "fusion": fusion,
-        }
-        self.slots.put("hello", frame(head))
-
-    # -- what comes
-
-    def _take(self, context: Context, message: Message, now_ns: int) -> None:
-        header = message.header
-        node = header.topic.partition("/")[0]
-        vitals = self._vitals.get(header.topic)
-        if header.kind in (Kind.LATCHED, Kind.PROMISE, Kind.END):
-            if vitals and header.kind is Kind.END:
-                vitals.ended = True
-        elif vitals:
-            vitals.hear(now_ns, header.stamp_ns)
-            if header.kind in _SHOWN:
-                self._keep(header.topic, message)
-                return
-            if header.kind is Kind.AUDIO:
-                self._hear(message)
-        elif node in self._outcomes:
-            self._take_word(context, node, message)
-            return
-        message.release()
-
-    def _take_word(self, context: Context, node: str, message: Message) -> None:
-        """Take up what a fusion node says."""
-        header = message.header
-        document = header.fields.get("result")
-        if header.kind is Kind.RESULT and isinstance(document, dict):
-            self._outcomes[node].take_result(message, document)
-            if document.get("outputs"):
-                self._keep(header.topic, message)
-                return
-        elif header.kind is Kind.LEDGER:
-            try:
-                self._outcomes[node].take_ledger(message)
-            except DataError as error:
-                context.log.warning("%s", error)
-        elif header.kind is Kind.HEALTH:
-            self._health[node] = dict(header.fields)
-        message.release()
-
-    def _keep(self, topic: str, message: Message) -> None:
-        """Keep a message as the newest of its topic until it is shown."""
-        if topic in self._newest:
-            self._newest.pop(topic).release()
-        self._newest[topic] = message
-
-    def _hear(self, message: Message) -> None:
-        """Add sound to what was heard last, of all channels together."""
-        topic, samples = message.header.topic, np.asarray(message.array(), np.int16)
-        mono = samples if samples.ndim == 1 else samples.mean(axis=1).astype(np.int16)
-        rate_hz = message.header.fields.get("rate_hz")
-        most = round(_AUDIO_S * (rate_hz if isinstance(rate_hz, int) else 16_000))
-        before = self._sound.get(topic, np.zeros(0, np.int16))
-        self._sound[topic] = np.concatenate([before, mono])[-most:]
-        self._keep_sound(topic, message)
-
-    def _keep_sound(self, topic: str, message: Message) -> None:
-        if self.slots.wanted(topic):
-            self.slots.put(topic, audio_frame(message, self._sound[topic]))
-
-    # -- what is shown
-
-    def _show(self, context: Context) -> None:
-        """Make frames of what is new and wanted; the rest waits, or is forgotten."""
-        for topic in list(self._newest):
-            if not self.slots.wanted(topic):
-                continue
-            message = self._newest.pop(topic)
-            try:
-                self.slots.put(topic, self._frame(message))
-            except TectumError as error:
-                context.log.warning("%s cannot be shown: %s", topic, error)
-            message.release()
-
-    def _frame(self, message: Message) -> bytes:
-        if message.header.kind is Kind.IMAGE:
-            return image_frame(message, self.config.width)
-        if message.header.kind is Kind.POINTS:
-            return points_frame(message)
-        document: Any = message.header.fields["result"]
-        return result_frame(message, document)
-
-    def _show_state(self, context: Context, now_ns: int) -> None:
-        counters = self._subscriber.counters()
-        head = {
-            "t": "state",
-            "now_ns": now_ns,
-            "topics": {
-                name: item.document(now_ns, counters.get(name, {}))
-                for name, item in self._vitals.items()
-            },
-            "fusion": {name: _listening(health) for name, health in self._health.items()},
-        }
-        if self.slots.watched:
-            head["nodes"] = self._processes.document(now_ns, _pids(context))
-        self.slots.put("state", frame(head))
+    def _introduce(self, context: Context, board: Board) -> None:
+        description = context.run.get("description", {})
+        graph = description.get("graph", "") if isinstance(description, dict) else ""
+        run, now_ns = context.run.get("id", ""), context.clock.now_ns()
+        board.introduce(graph, str(run), now_ns, context.epoch_ns)
 
 
-def _listening(health: dict[str, Any]) -> dict[str, Any]:
-    """Return of a fusion node's health what the page shows."""
-    kept = {key: health.get(key) for key in ("listening", "inputs", "transport")}
-    return {key: value for key, value in kept.items() if value is not None}
+def why_answer(question: Mapping[str, Any], board: Board) -> dict[str, Any] | None:
+    """Answer `{"why": NODE, "life": N, "trigger": N}`; None where it is no such question."""
+    try:
+        node, life, trigger = question["why"], int(question["life"]), int(question["trigger"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    text = board.why(str(node), life, trigger)
+    return {"t": "why", "node": node, "life": life, "trigger": trigger, "text": text}
+
+
+def board_of(run: Mapping[str, Any], width: int) -> Board:
+    """Return a board for the topics and fusion nodes of a run."""
+    topics = {
+        topic: (str(record["kind"]), str(record["node"])) for topic, record in run["topics"].items()
+    }
+    documents = {name: item.get("config", {}).get("plan") for name, item in run["nodes"].items()}
+    plans = {name: plan_from(document) for name, document in documents.items() if document}
+    return Board(topics, plans, width=width)
 
 
 def _pids(context: Context) -> dict[str, int]:

@@ -6,7 +6,7 @@ fusion node that is restarted counts its triggers from 0 again: its lives are to
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +17,7 @@ from tectum.ledger.why import explain
 from tectum.message import Message
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import Plan
+from tectum_nodes.dashboard.buckets import Buckets
 from tectum_nodes.dashboard.frames import frame
 
 __all__ = ["Outcomes"]
@@ -31,21 +32,28 @@ class Outcomes:
 
     def __init__(self, node: str, plan: Plan) -> None:
         """Know of no trigger yet."""
-        self.node, self._plan = node, plan
+        self.node, self.plan = node, plan
         self.version = -1
         self._items: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._rows: deque[tuple[int, Row]] = deque(maxlen=REMEMBERED + _BEFORE)
         self._notes: deque[Note] = deque(maxlen=REMEMBERED)
-        self._counts: Counter[str] = Counter()
-        self._on_time = 0
+        self.counts: Counter[str] = Counter()
+        """Outcome -> triggers."""
+        self.reasons: Counter[str] = Counter()
+        """Why it was not complete -> triggers."""
+        self.on_time = 0
+        self.latency = Buckets()
+        """Of what was delivered, from the end of capture, in seconds."""
+        self.phases_s: defaultdict[str, float] = defaultdict(float)
+        """Phase -> seconds, of all triggers together."""
         self._lives: list[int] = []
 
     def take_result(self, message: Message, document: Mapping[str, Any]) -> None:
         """Take up what a trigger came to."""
         outcome, latency_ms = str(document["outcome"]), float(document["latency_ms"])
-        budget_ms = self._plan.budget_ns / 1e6
-        self._counts[outcome] += 1
-        self._on_time += outcome != "shed" and (not budget_ms or latency_ms <= budget_ms)
+        budget_ms = self.plan.budget_ns / 1e6
+        self._count(outcome, document, latency_ms)
+        self.on_time += outcome != "shed" and (not budget_ms or latency_ms <= budget_ms)
         self._items.append(
             {
                 "life": self._life(message.header.incarnation),
@@ -63,6 +71,15 @@ class Outcomes:
         )
         self.version += 1
 
+    def _count(self, outcome: str, document: Mapping[str, Any], latency_ms: float) -> None:
+        self.counts[outcome] += 1
+        if outcome != "complete":
+            self.reasons[str(document["reason"])] += 1
+        if outcome != "shed":
+            self.latency.add(latency_ms / 1e3)
+        for name, took_ms in document.get("phases_ms", {}).items():
+            self.phases_s[str(name)] += float(took_ms) / 1e3
+
     def take_ledger(self, message: Message) -> None:
         """Take up rows and notes.
 
@@ -75,6 +92,18 @@ class Outcomes:
             self._rows.append((life, row_from(row)))
         self._notes.extend(Note(**note) for note in _maps(notes))
 
+    def forget(self) -> None:
+        """Forget all triggers; who has seen them is given what follows."""
+        self._items.clear()
+        self._rows.clear()
+        self._notes.clear()
+        self._lives.clear()
+        self.counts.clear()
+        self.reasons.clear()
+        self.phases_s.clear()
+        self.latency = Buckets()
+        self.on_time = 0
+
     def frame_after(self, seen: int) -> bytes:
         """Return the outcomes since the version `seen`, and the counts of all."""
         fresh = min(self.version - seen, len(self._items))
@@ -84,8 +113,8 @@ class Outcomes:
                 "t": "outcomes",
                 "node": self.node,
                 "items": items[len(items) - fresh :],
-                "counts": dict(self._counts),
-                "on_time": self._on_time,
+                "counts": dict(self.counts),
+                "on_time": self.on_time,
             }
         )
 
@@ -97,7 +126,7 @@ class Outcomes:
             return "Its row has not come yet, or was forgotten: ask `tectum why`."
         before, after = rows[max(0, index - _BEFORE) : index], rows[index + 1 : index + 1 + _AFTER]
         try:
-            return explain(rows[index], self._plan, before, later=after, notes=list(self._notes))
+            return explain(rows[index], self.plan, before, later=after, notes=list(self._notes))
         except TectumError as error:
             return str(error)
 

@@ -14,7 +14,7 @@ import json
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from importlib.resources import files
 from pathlib import Path
@@ -25,12 +25,13 @@ from aiohttp import WSMsgType, web
 
 from tectum.errors import ConfigError
 from tectum_nodes.dashboard.frames import frame
+from tectum_nodes.dashboard.questions import Answer
 from tectum_nodes.dashboard.slots import Slots, Viewer
 
 __all__ = ["Ask", "PageServer"]
 
-Ask = Callable[[str, int, int], "Future[str]"]
-"""Asks why: fusion node, its life, trigger."""
+Ask = Callable[[Mapping[str, Any]], "Future[Answer]"]
+"""Asks whoever fills the slots; see `tectum_nodes.dashboard.questions`."""
 
 PAGE = files("tectum_nodes.dashboard") / "page"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -48,9 +49,21 @@ _HEADERS = {
 class PageServer:
     """Serves one dashboard. `open` and `close` are for the node's thread."""
 
-    def __init__(self, slots: Slots, ask: Ask, *, host: str, port: int, token: str) -> None:
-        """Serve what is in `slots` on `host:port`; with a `token` only to those who know it."""
-        self._slots, self._ask = slots, ask
+    def __init__(
+        self,
+        slots: Slots,
+        ask: Ask,
+        *,
+        host: str,
+        port: int,
+        token: str = "",
+        metrics: bool = False,
+    ) -> None:
+        """Serve what is in `slots` on `host:port`; with a `token` only to those who know it.
+
+        `metrics`: also give `/metrics`, which is asked for as `{"metrics": true}`.
+        """
+        self._slots, self._ask, self._metrics = slots, ask, metrics
         self._host, self._port, self._token = host, port, token
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="dashboard", daemon=True)
@@ -92,6 +105,8 @@ class PageServer:
     async def _until_stopped(self) -> None:
         application = web.Application(middlewares=[self._guard])
         application.router.add_get("/live", self._live)
+        if self._metrics:
+            application.router.add_get("/metrics", self._give_metrics)
         application.router.add_get("/", self._file)
         application.router.add_get("/{name}", self._file)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
@@ -157,21 +172,37 @@ class PageServer:
         await browser.close(message=b"the graph has ended")
 
     async def _answer(self, browser: web.WebSocketResponse, text: str) -> None:
-        """Answer `{"why": NODE, "life": N, "trigger": N}`; anything else is passed over."""
+        """Answer a question, which is a JSON object; anything else is passed over."""
         try:
             question = json.loads(text)
-            node, life, trigger = question["why"], question["life"], question["trigger"]
-            answer = self._ask(str(node), int(life), int(trigger))
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return
+        if not isinstance(question, dict) or "metrics" in question:
+            return
+        answer = await self._asked(question)
+        if answer is _BUSY:
+            answer = {"t": "why", **question, "node": question.get("why"), "text": _BUSY["text"]}
+        if answer is not None:
+            await browser.send_bytes(frame(answer))
+
+    async def _give_metrics(self, request: web.Request) -> web.Response:
+        """Give the metrics in the text format of Prometheus."""
+        del request
+        answer = await self._asked({"metrics": True})
+        if answer is None or answer is _BUSY:
+            raise web.HTTPServiceUnavailable(text=_BUSY["text"])
+        response = web.Response(text=answer["text"])
+        response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+        return response
+
+    async def _asked(self, question: Mapping[str, Any]) -> Answer:
         try:
-            words = await asyncio.wait_for(asyncio.wrap_future(answer), _PATIENCE_S)
+            return await asyncio.wait_for(asyncio.wrap_future(self._ask(question)), _PATIENCE_S)
         except TimeoutError:
-            words = "no answer: the dashboard is too busy; ask again"
-        head = {"t": "why", "node": node, "life": life, "trigger": trigger, "text": words}
-        await browser.send_bytes(frame(head))
+            return _BUSY
 
 
+_BUSY = {"text": "no answer: the dashboard is too busy; ask again\n"}
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",

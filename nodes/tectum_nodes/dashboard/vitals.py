@@ -35,6 +35,11 @@ class TopicVitals:
         self._count = 0
         self._counts: deque[tuple[int, int]] = deque()
 
+    @property
+    def count(self) -> int:
+        """Return how many messages were heard."""
+        return self._count
+
     def hear(self, now_ns: int, stamp_ns: int) -> None:
         """Take up a message."""
         if self.heard_ns:
@@ -87,7 +92,10 @@ class Processes:
         self._before: dict[int, tuple[int, float]] = {}
 
     def document(self, now_ns: int, pids: Mapping[str, int]) -> dict[str, Any]:
-        """Return per node: process id, CPU in percent of one core since the last call, memory."""
+        """Return per node: process id, CPU in percent of one core since the last call, memory.
+
+        `cpu_s` are the seconds of CPU since the process began.
+        """
         found: dict[str, Any] = {}
         for node, pid in pids.items():
             used_s, resident = _usage(pid)
@@ -98,7 +106,12 @@ class Processes:
             elapsed_s = (now_ns - then_ns) / NS_PER_S
             cpu = (used_s - before_s) / elapsed_s * 100 if elapsed_s > 0 else 0.0
             self._before[pid] = (now_ns, used_s)
-            found[node] = {"pid": pid, "cpu": round(cpu, 1), "memory_mb": round(resident / 1e6)}
+            found[node] = {
+                "pid": pid,
+                "cpu": round(cpu, 1),
+                "cpu_s": used_s,
+                "memory_mb": round(resident / 1e6),
+            }
         self._before = {pid: self._before[pid] for pid in pids.values() if pid in self._before}
         return found
 

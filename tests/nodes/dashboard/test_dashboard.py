@@ -282,6 +282,31 @@ def test_with_a_token_only_those_who_know_it_are_let_in(tmp_path: Path) -> None:
         graph.node.close()
 
 
+def test_metrics_are_given_where_they_were_asked_for_and_nowhere_else(tmp_path: Path) -> None:
+    for metrics in (True, False):
+        folder = tmp_path / str(metrics)
+        folder.mkdir()
+        graph = Graph(folder, metrics=metrics)
+        graph.node.open(graph.context)
+
+        async def collect(graph: Graph = graph) -> tuple[int, str]:
+            async with aiohttp.ClientSession() as session:
+                asked = asyncio.create_task(session.get(graph.address + "metrics"))
+                while not asked.done():
+                    graph.turn()
+                    await asyncio.sleep(0.01)
+                answer = asked.result()
+                return answer.status, await answer.text()
+
+        siren = np.array([0.5], np.float32)
+        graph.say("perception/result", Kind.RESULT, siren, result=RESULT)
+        status, text = asyncio.run(asyncio.wait_for(collect(), 20))
+        graph.node.close()
+        assert status == (200 if metrics else 404)
+        line = 'tectum_triggers_total{node="perception",outcome="partial"} 1'
+        assert (line in text) is metrics
+
+
 def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
