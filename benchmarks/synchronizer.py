@@ -36,7 +36,8 @@ from tectum.pipeline.events import Arrived, Delivered, Ended, Event, Finished, T
 from tectum.pipeline.orders import Close, Emit, Note, Start
 from tectum.pipeline.pipeline import Pipeline
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
-from tectum.sync.faults import Fault, inject
+from tectum.sync.fault_line import inject
+from tectum.sync.faults import Fault
 from tectum.testing.arrivals import START_NS, Source, arrivals, together
 
 MS = NS_PER_MS

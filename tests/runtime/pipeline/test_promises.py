@@ -16,7 +16,8 @@ from tectum.pipeline.orders import Start
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
 from tectum.pipeline.simulate import Simulation, simulate
 from tectum.pipeline.verify import verify
-from tectum.sync.faults import KINDS, Fault, inject
+from tectum.sync.fault_line import inject
+from tectum.sync.faults import KINDS, Fault
 from tectum.testing.arrivals import START_NS, Source, arrivals, together
 from tectum.testing.audit import Audit, audit
 

@@ -5,7 +5,8 @@ import pytest
 from tectum.clock import NS_PER_MS as MS
 from tectum.errors import ConfigError
 from tectum.pipeline.events import Arrived, Promised
-from tectum.sync.faults import KINDS, Fault, inject
+from tectum.sync.fault_line import inject
+from tectum.sync.faults import KINDS, Fault
 from tectum.testing.arrivals import START_NS, Source, arrivals, together
 
 CAMERA = Source("camera", 10 * MS, transit_ns=2 * MS)
