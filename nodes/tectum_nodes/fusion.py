@@ -15,35 +15,26 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.clock import NS_PER_MS
 from tectum.inference.placement import placement_lines
 from tectum.inference.sessions import Sessions
-from tectum.inference.stage import OutputSpec, Stage, StageOutput
+from tectum.inference.stage import OutputSpec, Stage
 from tectum.inference.stages import build_stage
-from tectum.ledger.came import came
-from tectum.ledger.codec import row_document
-from tectum.ledger.row import Row
-from tectum.ledger.tally import Tally
-from tectum.message import Kind, Message, Value
+from tectum.message import Kind, Message
 from tectum.node.base import Context, Node, NodeConfig
 from tectum.node.failures import FailureLog
+from tectum.node.faulty_inputs import FaultyInputs, Inputs
 from tectum.node.lanes import Lanes
-from tectum.node.result import ResultMaker, result_arrays
+from tectum.node.run_faults import input_faults
 from tectum.node.shell import Shell
-from tectum.pipeline.events import Event
-from tectum.pipeline.orders import Note
-from tectum.pipeline.plan import Plan, plan_document, plan_from
-from tectum.recording.journal import JournalEncoder
-from tectum.transport.base import Received, Subscriber
-from tectum_nodes.fusion_files import LedgerFile, ReportFile
+from tectum.pipeline.plan import Plan, plan_from
+from tectum.sync.stream import NEVER_NS
+from tectum.transport.base import Received
+from tectum_nodes.fusion_desk import Desk
 
 __all__ = ["FusionNode"]
 
-_HEALTH_EVERY_NS = 500 * NS_PER_MS
-_REPORT_EVERY_NS = NS_PER_S
 _LONGEST_WAIT_NS = 50 * NS_PER_MS
-_MOST_CAME = 256
-"""Arrivals that are kept for the ledger's file while no row is closed."""
 
 
 class FusionConfig(NodeConfig):
@@ -104,6 +95,7 @@ class FusionNode(Node):
             self._desk,
             on_failure=FailureLog(context.log, context.clock).add,
         )
+        self._heard_by: Inputs = self._shell
         self._desk.shell = self._shell
         medians = self._shell.measure()
         for line in placement_lines(self._stages.values(), self.config.device):
@@ -113,15 +105,20 @@ class FusionNode(Node):
     def run(self, context: Context) -> None:
         """Drain, turn, wait; until the triggers end or the graph stops."""
         context.latch("result", self._desk.constants())
+        self._desk.begin()
+        faulty = self._with_faults(context)
         wake_ns = context.clock.now_ns()
         while not context.stopping and not self._shell.pipeline.done:
             now_ns = context.clock.now_ns()
             self._subscriber.wait(max(0, min(wake_ns - now_ns, _LONGEST_WAIT_NS)))
             for received in self._subscriber.drain():
                 self._take(received)
-            wake_ns = self._shell.turn()
+            due_ns = faulty.turn() if faulty else NEVER_NS
+            wake_ns = min(due_ns, self._shell.turn())
             context.serve(context.clock.now_ns())
             self._desk.report_now_and_then(self._subscriber)
+        if faulty:
+            faulty.close()
         self._shell.stop()
         self._desk.report(self._subscriber)
 
@@ -133,12 +130,21 @@ class FusionNode(Node):
             stage.close()
         self._exit.close()
 
+    def _with_faults(self, context: Context) -> FaultyInputs | None:
+        """Put the faults of the run, where it has some for this node, before the shell."""
+        faults = input_faults(context.run, context.name, context.epoch_ns)
+        if not faults:
+            return None
+        faulty = FaultyInputs(faults, self._shell, context.clock)
+        self._heard_by = faulty
+        return faulty
+
     def _take(self, received: Received) -> None:
         if received.gap is not None:
             gap = received.gap
             for name in self._inputs.get(gap.topic, ()):
                 cause = gap.cause or "transport"
-                self._shell.miss(name, gap.incarnation, gap.first_seq, gap.missing, cause)
+                self._heard_by.miss(name, gap.incarnation, gap.first_seq, gap.missing, cause)
         message = received.message
         if message is not None:
             names = self._inputs.get(message.header.topic, ())
@@ -151,119 +157,11 @@ class FusionNode(Node):
         header = message.header
         if header.kind is Kind.PROMISE:
             begun = bool(header.fields.get("begun", False))
-            self._shell.promise(name, header.stamp_ns, begun=begun)
+            self._heard_by.promise(name, header.stamp_ns, begun=begun)
         elif header.kind is Kind.END:
-            self._shell.end(name)
+            self._heard_by.end(name)
         elif header.kind is not Kind.LATCHED:
-            self._shell.push(name, message)
-
-
-class Desk:
-    """Where results, rows and the journal leave the fusion node, and its books are kept."""
-
-    def __init__(self, context: Context, plan: Plan, stages: Mapping[str, Stage]) -> None:
-        """Open the ledger and report files in the run's directory."""
-        self.shell: Shell
-        self._context = context
-        self._plan = plan
-        self._maker = ResultMaker(plan, stages)
-        self._journal = JournalEncoder()
-        self._tally = Tally(plan)
-        self._ledger = LedgerFile(context.folder / f"{context.name}.ledger", plan)
-        self._report = ReportFile(context.folder / f"{context.name}.report.json")
-        self._came: dict[str, list[list[int]]] = {}
-        self._next_health_ns = self._next_report_ns = 0
-
-    def constants(self) -> dict[str, Value]:
-        """Return what never changes: the plan and the models' hashes, for recordings and tools."""
-        return {
-            "fact": "plan",
-            "plan": plan_document(self._plan),
-            "models": dict(self._maker.models),
-        }
-
-    def deliver(self, row: Row, answer: StageOutput | None) -> None:
-        """Send one result."""
-        document = self._maker.document(row, answer)
-        self._context.publish(
-            "result",
-            Kind.RESULT,
-            result_arrays(answer),
-            stamp_ns=row.stamp_ns,
-            span_ns=row.span_ns,
-            fields={"result": document},
-        )
-
-    def close(self) -> None:
-        """Close the ledger file."""
-        self._ledger.close()
-
-    def close_row(self, row: Row) -> None:
-        """Write a final row to the ledger, and to its file also what came since the last one."""
-        self._tally.add(row)
-        document = row_document(row)
-        self._ledger.add({"row": document, "came": self._came})
-        self._came = {}
-        self._publish_ledger(row.stamp_ns, rows=[document], notes=[])
-
-    def note(self, note: Note) -> None:
-        """Write a note to the ledger, and say it where a person should know."""
-        document: dict[str, Value] = note._asdict()
-        self._ledger.add({"note": document})
-        self._publish_ledger(note.now_ns, rows=[], notes=[document])
-        if note.change in ("silent", "never_heard", "revived", "clock_step"):
-            self._context.log.warning("input %s: %s", note.input, note.change.replace("_", " "))
-
-    def journal(self, events: list[Event]) -> None:
-        """Write events to the journal."""
-        for name, samples in came(events, self._plan).items():
-            self._came.setdefault(name, []).extend(samples)
-        if sum(map(len, self._came.values())) > _MOST_CAME:
-            self._ledger.add({"came": self._came})
-            self._came = {}
-        self._context.publish(
-            "journal",
-            Kind.JOURNAL,
-            stamp_ns=events[-1].now_ns,
-            fields=self._journal.batch(events),
-        )
-
-    def report_now_and_then(self, subscriber: Subscriber) -> None:
-        """Send health twice a second; write the report once a second."""
-        now_ns = self._context.clock.now_ns()
-        if now_ns >= self._next_health_ns:
-            self._next_health_ns = now_ns + _HEALTH_EVERY_NS
-            health = {"state": "running", **self._document(subscriber), **self._listening()}
-            self._context.publish("health", Kind.HEALTH, stamp_ns=now_ns, fields=health)
-        if now_ns >= self._next_report_ns:
-            self._next_report_ns = now_ns + _REPORT_EVERY_NS
-            self.report(subscriber)
-
-    def report(self, subscriber: Subscriber) -> None:
-        """Write the report's core to the run's directory."""
-        self._report.write(self._document(subscriber))
-
-    def _document(self, subscriber: Subscriber) -> dict[str, Value]:
-        transport = subscriber.counters()
-        unexplained = 0
-        for counts in transport.values():
-            lost = counts.get("unexplained", 0)
-            unexplained += lost if isinstance(lost, int) else 0
-        document = self._tally.document(
-            counters=self.shell.pipeline.counters(),
-            digest=self.shell.pipeline.digest.hexdigest(),
-            unexplained=unexplained,
-        )
-        document["transport"] = transport
-        return document
-
-    def _listening(self) -> dict[str, Value]:
-        states = self.shell.pipeline.listening()
-        return {"listening": {name: list(state) for name, state in states.items()}}
-
-    def _publish_ledger(self, stamp_ns: int, *, rows: list[Value], notes: list[Value]) -> None:
-        fields: dict[str, Value] = {"rows": rows, "notes": notes}
-        self._context.publish("ledger", Kind.LEDGER, stamp_ns=stamp_ns, fields=fields)
+            self._heard_by.push(name, message)
 
 
 def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:

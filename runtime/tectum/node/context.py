@@ -2,7 +2,8 @@
 
 It belongs to the loop thread; `stop`, `wake`, `wait_until_ns` and `stopping` may be used from any
 thread. Housekeeping happens in `serve`: joins and statements (by the publisher), the health message
-every 500 ms on `<node>/@health`, and the heartbeat to the launcher at the same rate.
+every 500 ms on `<node>/@health`, and the heartbeat to the launcher at the same rate. Where the run
+asks for it the loop hangs or is slow, on purpose.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any, Protocol
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.message import AnyArray, Kind, Value
 from tectum.node.base import Announcement
+from tectum.node.run_faults import stall_ns
+from tectum.sync.faults import Fault
 from tectum.transport.base import Publisher, Subscriber
 from tectum.transport.joining import Delivery
 
@@ -62,6 +65,8 @@ class NodeContext:
         )
         self.state = "opening"
         """Told in every health message."""
+        self.faults: list[Fault] = []
+        """What goes wrong with this node on purpose, on the graph clock."""
         self._publisher = publisher
         self._connect = connect
         self._alive = alive
@@ -184,6 +189,8 @@ class NodeContext:
 
     def _keep_house(self) -> int:
         """Send what is due; return the instant when something is due again."""
+        if self.faults:
+            self._suffer()
         statement_due_ns = self._publisher.serve()
         now_ns = self.clock.now_ns()
         if now_ns >= self._health_due_ns:
@@ -191,6 +198,10 @@ class NodeContext:
             self._say_health(now_ns)
             self._alive()
         return min(statement_due_ns, self._health_due_ns)
+
+    def _suffer(self) -> None:
+        """Hang, or be slow, where that is asked for; a stop of the graph ends it."""
+        self._stop.wait(stall_ns(self.faults, self.clock.now_ns()) / NS_PER_S)
 
     def _say_health(self, now_ns: int) -> None:
         inputs: dict[str, Value] = {}

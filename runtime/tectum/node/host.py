@@ -20,6 +20,7 @@ from tectum.errors import ConfigError, DataError, nearest_name
 from tectum.node.base import Node
 from tectum.node.context import NodeContext
 from tectum.node.control import Report, State
+from tectum.node.run_faults import node_faults
 from tectum.rundir import read_run
 from tectum.transport.base import Subscriber
 from tectum.transport.joining import Delivery
@@ -121,6 +122,7 @@ class NodeHost:
                 report(Report(self.name, State.JOINED))
         with contextlib.suppress(DataError):  # a run in memory has no file
             context.epoch_ns = int(read_run(self._folder)["epoch_ns"])  # fixed at the start
+        context.faults = node_faults(self._run, self.name, context.epoch_ns)
         context.state = "running"
         report(Report(self.name, State.RUNNING))
 
