@@ -1,6 +1,7 @@
 """An intermediate fusion head: the embeddings of several modalities in, one answer out.
 
-The model has one input per modality and `present`, which says which of them are there. What is
+The model has one input per modality and a mask, which says which of them are there; a model that
+makes up for what is old also has their ages, in seconds at the trigger. What is
 absent is zeros, from a buffer made once and never written again; what is there is handed over as
 the encoder gave it: without a copy, or, on a device with memory of its own, by a copy inside it.
 """
@@ -63,6 +64,7 @@ class OnnxHead:
         self._feeds_of = _match(manifest, inputs)
         self._embeddings = [item for item in manifest.inputs if item.kind == "embedding"]
         self._mask = next((item for item in manifest.inputs if item.kind == "mask"), None)
+        self._age = next((item for item in manifest.inputs if item.kind == "age"), None)
         self._contribution = contribution
         loaded = sessions or Sessions()
         self.sessions = {
@@ -91,15 +93,16 @@ class OnnxHead:
         """Fuse what is there."""
         del state
         present: dict[str, Tensor] = {}
+        ages: dict[str, float] = {}
         for name, arg in args.items():
             if isinstance(arg, StageOutput):
                 modality, output = self._feeds_of[name]
-                present[modality] = arg.tensor(output)
-        arrays = self._fuse(variant, present, stopper)
+                present[modality], ages[modality] = arg.tensor(output), arg.age_ns / 1e9
+        arrays = self._fuse(variant, present, stopper, ages)
         facts: dict[str, Value] = {"present": list(present)}
         if self._contribution:
             facts["contribution"] = contributions(
-                arrays, present, lambda some: self._fuse(variant, some, stopper)
+                arrays, present, lambda some: self._fuse(variant, some, stopper, ages)
             )
         return StageOutput(arrays, facts)
 
@@ -108,10 +111,20 @@ class OnnxHead:
         for session in self.sessions.values():
             session.close()
 
-    def _fuse(self, variant: str, present: Embeddings, stopper: Stopper) -> dict[str, AnyArray]:
+    def _fuse(
+        self,
+        variant: str,
+        present: Embeddings,
+        stopper: Stopper,
+        ages: Mapping[str, float] | None = None,
+    ) -> dict[str, AnyArray]:
         feeds = {**self._absent, **present}
         if self._mask is not None:
             feeds[self._mask.name] = self._mask_of(self._mask, present)
+        if self._age is not None:
+            known = ages or {}
+            row = [known.get(name, 0.0) for name in self.manifest.modalities]
+            feeds[self._age.name] = np.array([row], self._age.dtype)
         arrays = self.sessions[variant].run(feeds, stopper)
         return {result.name: result.taken_from(arrays) for result in self.manifest.results}
 

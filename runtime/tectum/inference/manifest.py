@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 FILE_NAME = "model.yaml"
-INPUT_KINDS = ("image", "audio", "points", "tensor", "embedding", "mask", "state", "constant")
+INPUT_KINDS = (
+    "image", "audio", "points", "tensor", "embedding", "mask", "age", "state", "constant",
+)  # fmt: skip
 ROLES = (
     "embedding", "grid", "probability", "scores", "boxes", "objects", "text", "tensor", "state",
 )  # fmt: skip
@@ -57,7 +59,7 @@ class InputTensor:
 
     name: str
     kind: str
-    """image, audio, points: a sample; embedding, mask: of a head; state, constant: fed by us."""
+    """image, audio, points: a sample; embedding, mask, age: of a head; state, constant: ours."""
     dtype: str
     shape: Shape
     encoding: str = ""

@@ -67,6 +67,33 @@ def test_embeddings_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not fed[0]["lidar"].flags.writeable
 
 
+AGED_GRAPH = """
+<ir_version: 10, opset_import: ["": 20]>
+head (float[batch, 3] camera, float[batch, 3] lidar, float[batch, 2] age)
+    => (float[batch, 2] late) {
+  late = Identity(age)
+}
+"""
+
+
+def test_a_head_that_asks_is_told_how_old_each_modality_is(tmp_path: Path) -> None:
+    age = {"name": "age", "kind": "age", "dtype": "float32", "shape": ["batch", 2]}
+    late = {"name": "late", "role": "tensor", "dtype": "float32", "shape": ["batch", 2]}
+    write_model(
+        tmp_path, AGED_GRAPH, {**HEAD, "inputs": [*HEAD["inputs"][:2], age], "outputs": [late]}
+    )
+    inputs = {"lidar": _gives("lidar"), "camera": _gives("camera")}
+    head = OnnxHead(read_manifest(tmp_path), name="head", inputs=inputs)
+    args = {
+        "lidar": StageOutput({"code": LIDAR}, age_ns=-2_000_000),
+        "camera": StageOutput({"code": CAMERA}, age_ns=100_000_000),
+    }
+    output = head.run("fp32", args, None, NeverStopped())
+    assert output.arrays["late"] == pytest.approx([0.1, -0.002])
+    alone = head.run("fp32", {**args, "camera": None}, None, NeverStopped())
+    assert alone.arrays["late"] == pytest.approx([0.0, -0.002])
+
+
 def test_an_input_may_have_another_name_than_its_modality(tmp_path: Path) -> None:
     head = _head(tmp_path, {"front": _gives("camera"), "lidar": _gives("lidar")})
     args = {"front": StageOutput({"code": CAMERA}), "lidar": None}
