@@ -2,7 +2,8 @@
 
 Stacked generalisation (Wolpert 1992): a logistic regression whose inputs are the logarithms of the
 experts' scores, `softmax(b + sum_i W_i log p_i)`. The product of experts is the case `W_i = 1`,
-`b = 0`, where learning begins; an absent expert adds nothing.
+`b = 0`, where learning begins; an absent expert adds nothing. It learns from every decision twice,
+with all the others and by itself, so that it is right about those who are left when some are gone.
 """
 
 from __future__ import annotations
@@ -78,7 +79,11 @@ def fit_stacker(
     rows = np.asarray(truth, np.int64)
     features = {name: _logs(p) for name, p in decisions.items()}
     size = next(iter(features.values())).shape[1]
-    x = np.concatenate([*features.values(), np.ones((len(rows), 1))], axis=1)
+    together = np.concatenate(list(features.values()), axis=1)
+    whose = np.repeat(np.arange(len(features)), size)
+    alone = [np.where(whose == k, together, 0.0) for k in range(len(features))]
+    x = np.concatenate([together, *alone] if len(alone) > 1 else [together])
+    x, rows = np.insert(x, x.shape[1], 1.0, axis=1), np.tile(rows, len(x) // len(rows))
     start = np.concatenate([np.tile(np.eye(size), (len(features), 1)), np.zeros((1, size))])
     rate = 1 / (0.5 * np.linalg.eigvalsh(x.T @ x / len(x))[-1] + pull)
     target = np.eye(size)[rows]

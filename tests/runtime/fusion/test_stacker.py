@@ -44,6 +44,19 @@ def test_an_absent_expert_adds_nothing() -> None:
     assert stacker.fuse({"a": given["a"]}) == pytest.approx(given["a"])
 
 
+@pytest.mark.parametrize("left", ["sharp", "blunt"])
+def test_who_is_left_alone_is_understood_as_well_as_by_one_who_knows_nobody_else(left) -> None:
+    """Each expert confuses its labels in its own way, which only learning can undo."""
+    given, truth = _experts(3000, {"sharp": 1.0, "blunt": 2.0})
+    confused = {name: np.roll(p, turn, axis=1) for turn, (name, p) in enumerate(given.items())}
+    half = slice(0, 1500), slice(1500, None)
+    learned = fit_stacker({k: p[half[0]] for k, p in confused.items()}, truth[half[0]])
+    single = fit_stacker({left: confused[left][half[0]]}, truth[half[0]])
+    rest = {left: confused[left][half[1]]}
+    right = [(one.fuse(rest).argmax(1) == truth[half[1]]).mean() for one in (learned, single)]
+    assert right[0] > right[1] - 0.02
+
+
 def test_it_survives_being_written_and_read() -> None:
     stacker = fit_stacker(*_experts(200, {"a": 1, "b": 2}), steps=20)
     again = stacker_from(json.loads(json.dumps(stacker.document())), "file")
