@@ -156,8 +156,8 @@ def test_lanes_that_cannot_keep_up_are_doubtful(proof):
     (text,) = proof(("budget: 100ms", "budget: 500ms"), costs_ms={"encode_camera": [130.0]})
     assert text == (
         "warning: graph.yaml:15:12: nodes.perception.lanes: the models keep 1.3 lanes busy, but "
-        "there are 1: triggers will be shed; lanes: 2 on as many cores would do, or a slower "
-        "trigger"
+        "there are 1: triggers will be shed; lanes: 2 on as many cores would do, or a trigger "
+        "every 130ms"
     )
 
 

@@ -1,64 +1,71 @@
 """Checks of load: the lanes keep up with the rates, alone and with those of other fusion nodes.
 
-A load is in lanes: how many are busy all the time. Runs are not interrupted, so a long one on
-every lane also makes others wait.
+A load is in lanes: how many are busy all the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tectum.pipeline.plan import InputPlan
 from tectum.units import duration_text
 from tectum_launch.checks.base import Fusion, at_least_text
-from tectum_launch.checks.timing import needed_ns
+from tectum_launch.checks.timing import trigger_costs_ns
 from tectum_launch.findings import Finding
 
-__all__ = ["cores_are_enough", "lanes_keep_up", "load_of", "no_long_run_blocks_a_set"]
+__all__ = ["cores_are_enough", "lanes_keep_up", "load_of", "streams_keep_pace"]
 
 
 def load_of(fusion: Fusion) -> float:
     """Return how many lanes the rates keep busy, by the best variants."""
-    plan, trigger_ns = fusion.plan, fusion.trigger_period_ns
-    load = fusion.latency_ns(plan.head) / trigger_ns if trigger_ns else 0.0
-    for item in plan.inputs:
-        on_sample = item.encoder and plan.stage(item.encoder).on == "sample"
-        pace_ns = item.period_ns if on_sample else trigger_ns
-        load += fusion.latency_ns(item.encoder) / pace_ns if pace_ns else 0.0
-    return load
+    trigger_ns = fusion.trigger_period_ns
+    load = _work_ns(fusion) / trigger_ns if trigger_ns else 0.0
+    return load + _sample_load(fusion)
 
 
 def lanes_keep_up(fusion: Fusion) -> Iterator[Finding]:
     """The lanes can do, per second, what the rates ask for."""
-    plan, load = fusion.plan, load_of(fusion)
-    if load > plan.lanes:
+    lanes, load = fusion.plan.lanes, load_of(fusion)
+    if load > lanes:
+        left = lanes - _sample_load(fusion)
+        slower = at_least_text(round(_work_ns(fusion) / left)) if left > 0 else ""
+        other = f", or a trigger every {slower}" if slower else ""
         message = (
-            f"the models keep {load:.1f} lanes busy, but there are {plan.lanes}: triggers will be "
-            f"shed; lanes: {int(load) + 1} on as many cores would do, or a slower trigger"
+            f"the models keep {load:.1f} lanes busy, but there are {lanes}: triggers will be "
+            f"shed; lanes: {int(load) + 1} on as many cores would do{other}"
         )
         yield fusion.finding(("lanes",), message)
 
 
-def no_long_run_blocks_a_set(fusion: Fusion) -> Iterator[Finding]:
-    """Encoders that run on each sample leave a lane for a set, or are short."""
+def streams_keep_pace(fusion: Fusion) -> Iterator[Finding]:
+    """An encoder that takes its samples in order, one after the other, is done before the next."""
+    for item, step_ns in _streams(fusion):
+        cost_ns = fusion.latency_ns(item.encoder)
+        if cost_ns > step_ns:
+            message = (
+                f"{item.encoder} takes {duration_text(cost_ns)} and runs every "
+                f"{duration_text(step_ns)}, in order, on one lane at a time: it falls behind and "
+                f"skips; a model that takes at most {duration_text(step_ns)} would do"
+            )
+            yield fusion.finding(("inputs", item.name, "encoder"), message)
+
+
+def _work_ns(fusion: Fusion) -> int:
+    """Return what all runs of one set take together."""
+    return sum(trigger_costs_ns(fusion).values()) + fusion.latency_ns(fusion.plan.head)
+
+
+def _sample_load(fusion: Fusion) -> float:
+    """Return how many lanes encoders keep busy that run on each sample, or hop of sound."""
+    return sum(fusion.latency_ns(item.encoder) / step_ns for item, step_ns in _streams(fusion))
+
+
+def _streams(fusion: Fusion) -> list[tuple[InputPlan, int]]:
+    """Return the inputs whose encoders run on samples, each with its pace where that is known."""
     plan = fusion.plan
-    costs = {
-        item.encoder: fusion.latency_ns(item.encoder)
-        for item in plan.inputs
-        if item.encoder and plan.stage(item.encoder).on == "sample"
-    }
-    longest = sorted(costs.values(), reverse=True)[: plan.lanes]
-    needed = needed_ns(fusion)
-    if len(longest) < plan.lanes or not plan.budget_ns or needed > plan.budget_ns:
-        return
-    if needed + longest[-1] > plan.budget_ns:
-        names = ", ".join(sorted(costs, key=lambda name: -costs[name])[: plan.lanes])
-        message = (
-            f"{names} can hold every lane for {duration_text(longest[-1])}, and a complete set "
-            f"takes {duration_text(needed)} more: together past the budget of "
-            f"{duration_text(plan.budget_ns)}; lanes: {plan.lanes + 1} would do, or budget: "
-            f"{at_least_text(needed + longest[-1])}"
-        )
-        yield fusion.finding(("lanes",), message)
+    inputs = [item for item in plan.inputs if item.encoder]
+    streams = [item for item in inputs if plan.stage(item.encoder).on == "sample"]
+    return [(item, step) for item in streams if (step := fusion.step_ns(item))]
 
 
 def cores_are_enough(fusions: Sequence[Fusion], cores: int) -> Iterator[Finding]:

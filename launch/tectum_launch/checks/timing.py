@@ -1,4 +1,4 @@
-"""Checks of time: the budget can be kept, and windows end in time.
+"""Checks of compute: the budget can be kept, and windows end in time.
 
 Costs are measured or assumed, else those that model manifests claim, on the CPU; a stage of which
 nothing is known counts nothing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tectum.budget.schedule import place
 from tectum.clock import NS_PER_MS
 from tectum.pipeline.accept import requirements
 from tectum.pipeline.plan import Requirement
@@ -15,19 +16,36 @@ from tectum.units import duration_text
 from tectum_launch.checks.base import Fusion, at_least_text
 from tectum_launch.findings import Finding, KeyPath
 
-__all__ = ["budget_can_be_met", "least_ns", "needed_ns", "windows_end_in_time"]
+__all__ = [
+    "budget_can_be_met",
+    "lanes_that_do",
+    "least_ns",
+    "needed_ns",
+    "trigger_costs_ns",
+    "windows_end_in_time",
+]
 
 
 def needed_ns(fusion: Fusion) -> int:
     """Return the time from the last sample to the complete result, by the best variants.
 
-    Encoders share the lanes; the head and the delivery follow.
+    Encoders share the lanes as the planner places them; the head and the delivery follow.
     """
+    return needed_on_ns(fusion, fusion.plan.lanes)
+
+
+def needed_on_ns(fusion: Fusion, lanes: int) -> int:
+    """Return the same on so many lanes."""
+    costs = sorted(trigger_costs_ns(fusion).values(), reverse=True)
+    encoded_ns = place([0] * lanes, 0, costs)
+    return encoded_ns + fusion.latency_ns(fusion.plan.head) + fusion.plan.margin_ns
+
+
+def trigger_costs_ns(fusion: Fusion) -> dict[str, int]:
+    """Return what each encoder costs that runs once per set, by its best variant."""
     plan = fusion.plan
-    stages = dict.fromkeys(item.encoder for item in plan.inputs if item.encoder)
-    costs = [fusion.latency_ns(name) for name in stages if plan.stage(name).on == "trigger"]
-    shared = -(-sum(costs) // plan.lanes)
-    return max(shared, max(costs, default=0)) + fusion.latency_ns(plan.head) + plan.margin_ns
+    names = dict.fromkeys(item.encoder for item in plan.inputs if item.encoder)
+    return {name: fusion.latency_ns(name) for name in names if plan.stage(name).on == "trigger"}
 
 
 def least_ns(fusion: Fusion) -> int:
@@ -37,12 +55,25 @@ def least_ns(fusion: Fusion) -> int:
     return encoding + fusion.least_ns(plan.head) + plan.margin_ns
 
 
+def lanes_that_do(fusion: Fusion) -> int:
+    """Return the fewest lanes on which a complete set is in time; 0: no number of them does."""
+    stages = len(trigger_costs_ns(fusion))
+    fitting = (
+        lanes
+        for lanes in range(1, stages + 1)
+        if needed_on_ns(fusion, lanes) <= fusion.plan.budget_ns
+    )
+    return next(fitting, 0)
+
+
 def budget_can_be_met(fusion: Fusion) -> Iterator[Finding]:
-    """What must follow the last sample of a set fits in the budget."""
+    """What must follow the last sample of a set fits in the budget, on lanes enough."""
     plan = fusion.plan
     least, needed = least_ns(fusion), needed_ns(fusion)
     if not plan.budget_ns or needed <= plan.budget_ns:
         return
+    if least <= plan.budget_ns and lanes_that_do(fusion):
+        return  # told of the lanes
     costs = ", ".join(
         f"{name} {duration_text(fusion.latency_ns(name))}" for name in fusion.part.stages
     )
@@ -67,6 +98,7 @@ def windows_end_in_time(fusion: Fusion) -> Iterator[Finding]:
     for item in plan.inputs:
         lead_ns = item.align.lead_ns
         cost_ns = fusion.least_ns(item.encoder) + fusion.least_ns(plan.head) + plan.margin_ns
+        cost_ns += fusion.way_ns(item)
         if not plan.budget_ns or lead_ns <= 0 or lead_ns + cost_ns <= plan.budget_ns:
             continue
         would_do = max(0, plan.budget_ns - cost_ns) // NS_PER_MS

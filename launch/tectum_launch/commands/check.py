@@ -27,11 +27,12 @@ set_option = click.option(
 @click.command(short_help="Prove a graph before it is started.")
 @click.argument("graph")
 @set_option
-@click.option("--assume", type=_file, metavar="FILE", help="What one run of each stage costs, "
-              "measured elsewhere; default: what the models' manifests claim.")  # fmt: skip
-@click.option("--measure", is_flag=True, help="Measure that on this machine, now.")
+@click.option("--assume", type=_file, metavar="FILE", help="What runs and transport cost, measured "
+              "elsewhere; default: what the models' manifests claim.")  # fmt: skip
+@click.option("--measure", is_flag=True, help="Measure both on this machine, now.")
 @click.option("--save", type=_file, metavar="FILE", help="Write what was measured, to be assumed.")
-@click.option("--cores", type=click.IntRange(1), help="Of the machine; default: of this one.")
+@click.option("--cores", type=click.IntRange(1), help="Of another machine, whose memory is "
+              "not known; default: this machine.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON on stdout.")
 @click.pass_context
 def check(
@@ -52,7 +53,11 @@ def check(
     if (assume and measure) or (save and not measure):
         msg = "--save belongs to --measure; --assume and --measure exclude each other"
         raise click.UsageError(msg)
-    from tectum_launch.checks import check_graph  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.checks import (  # noqa: PLC0415 - start-up of the command line
+        Machine,
+        check_graph,
+        this_machine,
+    )
     from tectum_launch.compile import load_graph  # noqa: PLC0415
     from tectum_launch.findings import GraphError  # noqa: PLC0415
 
@@ -60,7 +65,10 @@ def check(
     try:
         compiled = load_graph(graph, settings, cores=cores)
         costs = _costs(compiled, assume, save, measure=measure)
-        findings: Sequence[Finding] = check_graph(compiled, thorough=True, costs=costs, cores=cores)
+        machine = Machine(cores) if cores else this_machine()
+        findings: Sequence[Finding] = check_graph(
+            compiled, thorough=True, costs=costs, machine=machine
+        )
     except GraphError as error:
         findings, costs = error.findings, {}
     errors = sum(finding.level == "error" for finding in findings)
@@ -96,16 +104,14 @@ def _print(graph: str, compiled: Graph | None, findings: Sequence[Finding], erro
 
 
 def _costs(compiled: Graph, assume: Path | None, save: Path | None, *, measure: bool) -> Costs:
-    from tectum_launch.checks.costs import (  # noqa: PLC0415 - start-up of the command line
-        costs_text,
-        measured_costs,
-        read_costs,
-    )
+    from tectum_launch.checks.costs import costs_text, read_costs  # noqa: PLC0415 - start-up
 
     if assume:
         return read_costs(assume, compiled)
     if not measure:
         return {}
+    from tectum_launch.checks.measuring import measured_costs  # noqa: PLC0415 - loads the models
+
     costs = measured_costs(compiled)
     if save:
         save.write_text(costs_text(costs), encoding="utf-8")
@@ -120,11 +126,13 @@ def _timing(compiled: Graph, costs: Costs, source: str) -> list[str]:
 
     lines = []
     for fusion in fusions_of(compiled, costs):
+        ways = max(fusion.costs.transport.values(), default=0)
+        before = f", {duration_text(ways)} on its way" if ways else ""
         budget_ns = fusion.plan.budget_ns
         of = f"of {duration_text(budget_ns)}" if budget_ns else "and has no budget"
         cost = duration_text(needed_ns(fusion))
         lines.append(
-            f"{fusion.name}: a complete set takes {cost} {of} after its last sample, {source}, "
-            f"on {fusion.plan.lanes} lane{'s' * (fusion.plan.lanes != 1)}"
+            f"{fusion.name}: a complete set takes {cost} {of} after its last sample{before}, "
+            f"{source}, on {fusion.plan.lanes} lane{'s' * (fusion.plan.lanes != 1)}"
         )
     return lines
