@@ -134,6 +134,8 @@ class Session:
                 if stopper.stopped:
                     raise Cancelled
                 return self._compute(feeds, options, hold)
+        except Cancelled:
+            raise
         except Exception as error:
             # `run` raises its own Fail, a bound run a RuntimeError: the words are the same.
             if stopper.stopped or "terminate flag" in str(error):

@@ -10,12 +10,13 @@ import pytest
 
 from tectum.errors import ModelError
 from tectum.inference.buffers import FREE_SLOTS, DeviceTensor
-from tectum.inference.device import CPU, Device
+from tectum.inference.device import CPU
 from tectum.inference.encoder import OnnxEncoder
 from tectum.inference.manifest import read_manifest
 from tectum.inference.session import NeverStopped, Session
 from tectum.inference.stage import Cancelled, Cut
 from tectum.message import Kind
+from tectum.testing.devices import APART
 from tectum.testing.messages import make_message
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, Stop, write_model
 
@@ -47,15 +48,6 @@ TOTAL: dict[str, Any] = {
         {"name": "sum_after", "role": "state", "dtype": "float32", "shape": [1]},
     ],
 }
-
-
-class Apart(Device):
-    """The CPU, treated as if its memory were elsewhere."""
-
-    is_gpu = True
-
-
-APART = Apart("apart", CPU.providers)
 
 
 def cut_of(image: np.ndarray) -> Cut:

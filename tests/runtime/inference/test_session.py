@@ -4,13 +4,15 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from tectum.errors import DeviceError, ModelError
-from tectum.inference.device import CUDA, Device, why_not
+from tectum.inference.device import CPU, CUDA, Device, why_not
 from tectum.inference.manifest import read_manifest
 from tectum.inference.session import NeverStopped, Session, SessionOptions
 from tectum.inference.stage import Cancelled
+from tectum.testing.devices import APART
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, Stop, write_model
 
 IMAGE = {"image": np.full((1, 4, 6, 3), 51, np.uint8)}
@@ -115,18 +117,32 @@ def test_a_run_is_cancelled_at_a_node_boundary_and_the_next_one_is_not(tmp_path:
 
 
 @pytest.mark.realtime
-def test_after_100_cancels_in_a_row_the_session_gives_what_it_gave_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("device", "error", "calls"),
+    [(CPU, "Fail", "run"), (APART, "RuntimeError", "run_with_iobinding")],
+)
+def test_after_100_cancels_in_a_row_the_session_gives_what_it_gave_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Device, error: str, calls: str
+) -> None:
+    """Cancelled in the middle, by plain runs and by bound ones: their exceptions differ."""
     write_model(tmp_path, _slow_graph(200), SLOW)
-    session = Session(read_manifest(tmp_path), "fp32")
+    session = Session(read_manifest(tmp_path), "fp32", device)
+    real, soon = getattr(ort.InferenceSession, calls), []
+
+    def entered(*args: object, **kwargs: object) -> object:
+        for stop in soon:
+            threading.Timer(0.002, stop.pull).start()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ort.InferenceSession, calls, entered)
     feeds = {"x": np.eye(500, dtype=np.float32)[::-1].copy()}
     before = session.run(feeds, Stop())["y"]
     for _ in range(100):
-        stop = Stop()
-        timer = threading.Timer(0.002, stop.pull)
-        timer.start()
-        with pytest.raises(Cancelled):
-            session.run(feeds, stop)
-        timer.join()
+        soon[:] = [Stop()]
+        with pytest.raises(Cancelled) as caught:
+            session.run(feeds, soon[0])
+        assert type(caught.value.__cause__).__name__ == error
+    soon.clear()
     np.testing.assert_array_equal(session.run(feeds, Stop())["y"], before)
 
 
