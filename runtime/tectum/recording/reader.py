@@ -183,10 +183,10 @@ class LogReader:
             if message is not None:
                 yield Record(entry.log_ns, message)
 
-    def signs(self, topics: Sequence[str] | None = None) -> Iterator[Record]:
+    def signs(self, topics: Sequence[str] | None = None, *, begin_ns: int = 0) -> Iterator[Record]:
         """Yield what was said on topics besides messages (kinds promise and end), in log order."""
         ids = self._channel_ids([SIGNS_TOPIC])
-        for place in places(self._scan, self._contents, ids, Span()):
+        for place in places(self._scan, self._contents, ids, Span(begin_ns)):
             entry = self._contents.entries(place.segment)[place.number]
             header = header_from(bytes(entry.data))
             if topics is None or matches(header.topic, topics):
