@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 from tectum.clock import NS_PER_S
 from tectum.errors import DataError
 
-__all__ = ["Calibration", "KittiFolder", "calibration_of", "rig_document"]
+__all__ = [
+    "Calibration",
+    "KittiFolder",
+    "calibration_of",
+    "other_calibrations",
+    "rig_document",
+]
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +38,7 @@ IMAGE_FOLDERS = ("image_02/data", "image_02", "image_2/data", "image_2")
 CLOUD_FOLDERS = (
     "velodyne_fov", "velodyne_points/data", "velodyne/data", "velodyne", "velodyne_full",
 )  # fmt: skip
+LABEL_FOLDER = "label_2"
 DEFAULT_PERIOD_NS = NS_PER_S // 10
 """KITTI's sensors were triggered by the turning lidar, ten times a second."""
 
@@ -77,6 +84,19 @@ class KittiFolder:
             DataError: the folder has none.
         """
         return self._frames(CLOUD_FOLDERS, (".bin",), "lidar scans")
+
+    def labels(self) -> dict[int, Path]:
+        """Return the files of labelled objects by frame number; empty where there are none."""
+        folder = self.path / LABEL_FOLDER
+        files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
+        return {int(file.stem): file for file in files if file.stem.isdigit()}
+
+    def times_ns(self, of: Path) -> list[int]:
+        """Return the recorded times of all frames as they stand there; empty where there are none.
+
+        Those of a raw recording are Unix time (its clock's zone is not told), others begin at 0.
+        """
+        return _times_ns(self._times_file(of))
 
     def stamps_ns(self, of: Path, start: int = 0) -> list[int]:
         """Return the recorded times of all frames by number; empty where there are none.
@@ -159,6 +179,15 @@ def calibration_of(folder: KittiFolder) -> Calibration | None:
         if cameras.is_file() and lidar.is_file():
             return _raw_calibration(cameras, lidar)
     return None
+
+
+def other_calibrations(folder: KittiFolder) -> int:
+    """Return how many frames of an object folder have another calibration than the first."""
+    first, *others = sorted((folder.path / "calib").glob("*.txt")) or [Path()]
+    if not others or (folder.path / "calib.txt").is_file():
+        return 0
+    kept = first.read_bytes()
+    return sum(1 for file in others if file.read_bytes() != kept)
 
 
 def rig_document(calibration: Calibration, size: tuple[int, int]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tectum.errors import DataError
 from tectum.message import AnyArray
 from tectum.recording.jpeg import decoded
 
-__all__ = ["decoded_jpeg"]
+__all__ = ["decoded_jpeg", "picture_size"]
 
 
 def decoded_jpeg(data: AnyArray) -> AnyArray:
@@ -28,6 +31,20 @@ def decoded_jpeg(data: AnyArray) -> AnyArray:
         msg = f"{data.nbytes} bytes are not a picture that can be decoded: {error}"
         raise DataError(msg) from error
     return picture
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of a JPEG file.
+
+    Raises:
+        DataError: it cannot be read, or is not a whole picture.
+    """
+    try:
+        height, width = decoded_jpeg(np.fromfile(path, np.uint8)).shape[:2]
+    except (OSError, DataError) as error:
+        msg = f"{path} is not a picture that can be read: {error}"
+        raise DataError(msg) from error
+    return width, height
 
 
 @cache

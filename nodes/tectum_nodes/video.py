@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Generator, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -21,7 +22,7 @@ from tectum.node.fields import Duration, Rate
 from tectum_nodes.media import MediaFacts, blocks, media_facts, pictures
 from tectum_nodes.playback import playback_begin_ns
 
-__all__ = ["VideoConfig", "VideoReader"]
+__all__ = ["Due", "VideoConfig", "VideoReader", "placed"]
 
 
 class VideoConfig(NodeConfig):
@@ -43,7 +44,7 @@ class VideoConfig(NodeConfig):
     """Play in real time; otherwise as fast as the file is read."""
 
 
-class _Due(NamedTuple):
+class Due(NamedTuple):
     """A capture and when it is out; counted from the beginning of the file."""
 
     due_ns: int
@@ -85,8 +86,7 @@ class VideoReader(SensorNode):
 
     def open(self, context: Context) -> None:
         """See that the file can be read, and decode the first of each stream."""
-        self._wanted = tuple(self.outputs_of(self.config))
-        for stream in self._streams(media_facts(_path(self.config)), 0):
+        for stream in self.streams(media_facts(_path(self.config)), 0):
             next(stream, None)
             stream.close()
         context.log.info("%s of %s", " and ".join(self._wanted), self.config.path)
@@ -98,26 +98,34 @@ class VideoReader(SensorNode):
         lap, end_ns = 0, 0
         while lap == 0 or self.config.loop:
             lap_ns = end_ns
-            for due in heapq.merge(*self._streams(facts, lap_ns)):
+            for due in heapq.merge(*self.streams(facts, lap_ns)):
                 end_ns = max(end_ns, due.due_ns)
                 if self.config.pace and not context.wait_until_ns(begin_ns + due.due_ns):
                     return
-                yield _shifted(due.capture, begin_ns)
+                yield placed(due.capture, begin_ns)
             end_ns += facts.picture_period_ns if "image" in self._wanted else 0
             lap += 1
 
-    def _streams(self, facts: MediaFacts, lap_ns: int) -> list[Generator[_Due, None, None]]:
+    @cached_property
+    def _wanted(self) -> tuple[str, ...]:
+        return tuple(self.outputs_of(self.config))
+
+    def streams(self, facts: MediaFacts, lap_ns: int) -> list[Generator[Due, None, None]]:
+        """Return the pictures and the blocks of sound, each in order of `due_ns`.
+
+        Times are counted from the beginning of the file, plus `lap_ns`.
+        """
         makers = {"image": self._pictures, "audio": self._blocks}
         return [makers[name](facts, lap_ns) for name in self._wanted]
 
-    def _pictures(self, facts: MediaFacts, lap_ns: int) -> Generator[_Due, None, None]:
+    def _pictures(self, facts: MediaFacts, lap_ns: int) -> Generator[Due, None, None]:
         fields = {"encoding": "bgr8"}
         for offset_ns, image in pictures(_path(self.config), facts.start_s):
             stamp_ns = lap_ns + offset_ns
             capture = Capture("image", Kind.IMAGE, (image,), stamp_ns, fields=fields)
-            yield _Due(stamp_ns, 0, capture)
+            yield Due(stamp_ns, 0, capture)
 
-    def _blocks(self, facts: MediaFacts, lap_ns: int) -> Generator[_Due, None, None]:
+    def _blocks(self, facts: MediaFacts, lap_ns: int) -> Generator[Due, None, None]:
         rate_hz, size = round(self.config.audio_rate), _block_size(self.config)
         lap = round(lap_ns * rate_hz / NS_PER_S)
         for first, samples in blocks(_path(self.config), facts.start_s, rate_hz, size):
@@ -127,11 +135,11 @@ class VideoReader(SensorNode):
             capture = Capture(
                 "audio", Kind.AUDIO, (samples,), stamp_ns, end_ns - stamp_ns, fields=fields
             )
-            yield _Due(end_ns, 1, capture)
+            yield Due(end_ns, 1, capture)
 
 
-def _shifted(capture: Capture, begin_ns: int) -> Capture:
-    """Return `capture` with its stamp on the graph clock."""
+def placed(capture: Capture, begin_ns: int) -> Capture:
+    """Return `capture` with its stamp counted from `begin_ns`, and its frame."""
     return Capture(
         capture.output,
         capture.kind,

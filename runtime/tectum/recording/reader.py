@@ -28,7 +28,7 @@ from tectum.recording.scan import Count, opened, scanned
 from tectum.recording.schemas import HEADER, MESSAGE
 from tectum.recording.writer import HEADERS_TOPIC, LATCHED_PREFIX, RUN_ATTACHMENT, SIGNS_TOPIC
 
-__all__ = ["LogReader", "LogTopic", "Record", "matches"]
+__all__ = ["LogReader", "LogTopic", "RawRecord", "Record", "matches"]
 
 
 class Record(NamedTuple):
@@ -36,6 +36,15 @@ class Record(NamedTuple):
 
     log_ns: int
     message: Message
+
+
+class RawRecord(NamedTuple):
+    """A record as it lies in the file, of any schema and encoding."""
+
+    topic: str
+    schema: str
+    log_ns: int
+    data: memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,15 @@ class LogReader:
             header = header_from(bytes(entry.data))
             if topics is None or matches(header.topic, topics):
                 yield Record(entry.log_ns, Message(header))
+
+    def raw(self, topics: Sequence[str] | None = None) -> Iterator[RawRecord]:
+        """Yield records as they are, in the order of their arrival; for files of others."""
+        for place in places(self._scan, self._contents, self._data_ids(topics), Span()):
+            entry = self._contents.entries(place.segment)[place.number]
+            channel = self._scan.channels[entry.channel]
+            schema = self._scan.schemas.get(channel.schema_id)
+            name = schema.name if schema is not None else ""
+            yield RawRecord(channel.topic, name, entry.log_ns, entry.data)
 
     def _message(
         self, place: Place, entry: Entry, counter: Counter[str], *, raw: bool

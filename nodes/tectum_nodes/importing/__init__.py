@@ -1,0 +1,1 @@
+"""Other people's recordings as logs of ours: one file per format, one table (`formats`)."""
