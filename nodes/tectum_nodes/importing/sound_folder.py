@@ -1,8 +1,8 @@
 """A folder of sound files, one after the other with silence between, and what their names say.
 
 Each file begins a whole second after the one before it has ended; the time between is a gap in
-`microphone/audio`, as after lost blocks. What is heard in a file is told by the folder it lies in,
-else by its name, on `labels/text`: a text with the file's stamp and span.
+`microphone/audio`, as after lost blocks. What is heard in a file is told by the subfolder it lies
+in, else by its name, on `labels/text`: a text with the file's stamp and span.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SoundFolderConfig(NodeConfig):
     """Duration of a block."""
     label: Annotated[str, AfterValidator(_pattern)] = ""
     """Regular expression with one group: the label in a file's path (`_([a-z]+)_`). Default: the
-    subfolder's name, else the part of the file's name before the first `_` or `-`."""
+    subfolder's name, where there are several, else the name's part before its first `_` or `-`."""
 
 
 class SoundFolder(Source):
@@ -64,6 +64,7 @@ class SoundFolder(Source):
         """Find the files."""
         super().__init__(path, config)
         self._files = _sounds(path)
+        self._in_classes = len({file.parent for file in self._files}) > 1
 
     @classmethod
     def recognizes(cls, path: Path) -> bool:
@@ -118,7 +119,7 @@ class SoundFolder(Source):
             if found is None:
                 self.troubles["files have no label in their names"] += 1
             return found.group(1) if found else ""
-        if len(inside.parts) > 1:
+        if self._in_classes and len(inside.parts) > 1:
             return inside.parts[-2]
         return re.split("[_-]", inside.stem)[0]
 
