@@ -15,6 +15,7 @@ from typing import Any
 
 from tectum_launch.document import Document, read_document
 from tectum_launch.draft import Draft, draft_node
+from tectum_launch.fault_plan import FaultPlan, plan_faults, read_faults
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
 from tectum_launch.hosts import hosts_of
@@ -38,10 +39,12 @@ def load_graph(
     replay: Recording | None = None,
     cores: int | None = None,
     host: str = "",
+    faults: str = "",
 ) -> Graph:
     """Return the graph called `name` (a path, or a shipped one), with `settings` put in.
 
-    `host` says which of its hosts this is; without it everything runs here.
+    `host` says which of its hosts this is; without it everything runs here. `faults` names a file
+    of faults (a path, or a shipped one).
 
     Raises:
         ConfigError: there is no such file.
@@ -49,6 +52,10 @@ def load_graph(
     """
     document = read_document(find_graph(name))
     graph = compile_document(document, settings, additions=additions, replay=replay, cores=cores)
+    if faults:
+        inputs = {node.name: _input_names(node.fusion) for node in graph.nodes if node.fusion}
+        names = [node.name for node in graph.nodes]
+        graph = replace(graph, faults=read_faults(faults, inputs, names, graph.faults))
     return replace(graph, hosts=graph.hosts.seen_from(host)) if host else graph
 
 
@@ -87,13 +94,21 @@ def compile_document(
     rig = merged_rig([own, *(draft.rig for draft in drafts)])
     parts = _fusion_parts(document, wiring, drafts, graph, cores)
     hosts = hosts_of(document, graph) if graph else None
+    faults = FaultPlan()
+    if graph and len(parts) == sum(draft.fusion is not None for draft in drafts):
+        inputs = {name: _input_names(part) for name, part in parts.items()}
+        faults = plan_faults(document, graph.faults, graph.checks, inputs, graph.nodes)
     document.raise_errors()
     assert graph is not None, "an invalid graph has findings"
     assert hosts is not None, "as above"
     first = next(iter(hosts.addresses), "")
     nodes = tuple(_node(draft, wiring, parts.get(draft.name), rig, first) for draft in drafts)
     source = Path(document.source)
-    return Graph(graph.graph, source, nodes, rig, graph.budget or 0, document, hosts)
+    return Graph(graph.graph, source, nodes, rig, graph.budget or 0, document, hosts, faults)
+
+
+def _input_names(part: FusionPart) -> list[str]:
+    return [item.name for item in part.plan.inputs]
 
 
 def _name_twins(document: Document) -> None:

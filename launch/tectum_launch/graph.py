@@ -14,6 +14,7 @@ from typing import Any
 from tectum.message import Kind
 from tectum.pipeline.plan import Plan, plan_document
 from tectum_launch.document import Document
+from tectum_launch.fault_plan import FaultPlan
 from tectum_launch.findings import Finding
 from tectum_launch.hosts import Hosts
 from tectum_launch.stages import ResolvedStage
@@ -93,6 +94,8 @@ class Graph:
     """The file, for findings that name a place in it."""
     hosts: Hosts = field(default_factory=Hosts)
     """Where its nodes run."""
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    """What goes wrong on purpose, and what must hold all the same."""
 
     @property
     def here(self) -> tuple[GraphNode, ...]:

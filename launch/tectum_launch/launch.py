@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tectum.clock import GraphClock
+from tectum_launch.assertions import judge
 from tectum_launch.graph import Graph
 from tectum_launch.hosts import answering_for_the_clock
 from tectum_launch.ledgers import keep_ledgers
@@ -54,11 +55,13 @@ def launch(
     try:
         supervisor = Supervisor(graph, folder, listener, duration_ns=duration_ns, limits=limits)
         with answering_for_the_clock(graph, clock):
-            exit_code = supervisor.run()
+            supervisor.run()
         fusion = fusion_reports(graph, folder.path)
-        report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns())
+        here = [node.name for node in graph.here if node.fusion]
+        verdicts = judge(graph.faults, fusion, here)
+        report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns(), verdicts)
         if fusion:
             keep_ledgers(folder.path)
     finally:
         folder.remove()
-    return Launched(exit_code, report)
+    return Launched(report["exit_code"], report)

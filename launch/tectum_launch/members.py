@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.sync.faults import Fault
 
 __all__ = [
+    "AHEAD_NS",
     "Begin",
     "Death",
     "Halt",
@@ -19,6 +21,10 @@ __all__ = [
     "Spawn",
     "Terminate",
 ]
+
+
+AHEAD_NS = 50 * NS_PER_MS
+"""The run's epoch lies so far ahead of the start, so that every node can begin exactly at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Member:
     """Whether it hears others; a source does not."""
     answers: bool = False
     """Whether it is a fusion node: when all of them have ended, so has the graph."""
+    kills: tuple[Fault, ...] = ()
+    """When its process is killed on purpose, from the beginning of the run."""
 
     @property
     def is_source(self) -> bool:
@@ -123,3 +131,5 @@ class Death:
     at_ns: int
     cause: str
     """`killed by SIGKILL`, `exit code 3: the last line that it said`."""
+    injected: bool = False
+    """Whether the faults of the run asked for it."""

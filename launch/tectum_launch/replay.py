@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError
+from tectum.ledger.recovery import Recovery
 from tectum.ledger.tally import Tally
+from tectum.node.run_faults import all_faults, input_faults
 from tectum.pipeline.plan import Plan
 from tectum.recording.lives import lives_of
 from tectum.recording.reader import LogReader
-from tectum.recording.replay import LifeReport, simulate_log
+from tectum.recording.replay import LifeReport, began_ns, simulate_log
 from tectum.units import parse_duration_ns
+from tectum_launch.fault_plan import FaultPlan, read_faults
 from tectum_launch.graph import Graph
 
-__all__ = ["life_document", "life_text", "parse_costs", "simulated"]
+__all__ = ["life_document", "life_text", "parse_costs", "recorded_faults", "simulated"]
 
 
 def life_text(life: LifeReport) -> str:
@@ -43,7 +46,10 @@ def life_document(life: LifeReport) -> dict[str, Any]:
 
 
 def simulated(
-    log: Path, graph: Graph | None, durations: Mapping[str, int]
+    log: Path,
+    graph: Graph | None,
+    durations: Mapping[str, int],
+    faults: FaultPlan | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return, by fusion node, the report of a simulation over `log`.
 
@@ -51,6 +57,7 @@ def simulated(
         log: a recording; of others, where `graph` is given.
         graph: whose fusion nodes decide; None: the recorded ones.
         durations: ns by stage or `stage/variant`; goes before what was recorded.
+        faults: what goes wrong with their inputs on the way.
 
     Raises:
         DataError: the log cannot be read, or lacks what is needed.
@@ -58,19 +65,43 @@ def simulated(
     """
     with LogReader(log) as reader:
         recorded = _recorded_plans(reader) if graph is None else {}
+        began = began_ns(reader)
+    faults = faults or FaultPlan()
+    run = {"faults": faults.records}
+    struck = {k: v for k, v in all_faults(run, began).items() if k not in faults.live_only}
     plans = _plans(graph) if graph else recorded
     reports = {}
     for name, plan in plans.items():
         simulation = simulate_log(
-            log, plan, node=name if graph is None else None, durations=durations
+            log,
+            plan,
+            node=name if graph is None else None,
+            durations=durations,
+            faults=input_faults(run, name, began),
         )
-        tally = Tally(plan)
+        tally, recovery = Tally(plan), Recovery(struck, began)
         for row in simulation.rows:
             tally.add(row)
+            recovery.add(row)
         reports[name] = tally.document(
             counters=simulation.counters, digest=simulation.digest, unexplained=0
         )
+        if struck:
+            reports[name]["recovery"] = recovery.document()
     return reports
+
+
+def recorded_faults(log: Path, name: str) -> FaultPlan:
+    """Return the faults in the file called `name`, for the recorded fusion nodes of `log`.
+
+    Raises:
+        ConfigError: there is no such file, or something in it is wrong.
+        DataError: the log cannot be read.
+    """
+    with LogReader(log) as reader:
+        plans, nodes = _recorded_plans(reader), reader.run.get("nodes", {})
+    inputs = {node: [item.name for item in plan.inputs] for node, plan in plans.items()}
+    return read_faults(name, inputs, nodes)
 
 
 def parse_costs(options: Iterable[str]) -> dict[str, int]:

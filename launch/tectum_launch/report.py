@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tectum.ledger.reasons import ROW_REASONS
+from tectum_launch.assertions import Verdict
 from tectum_launch.graph import Graph
 from tectum_launch.supervision import Supervision
 
 __all__ = [
     "SCHEMA",
     "assemble_report",
+    "assertion_lines",
     "fusion_reports",
     "fusion_text",
     "merged_fusion",
@@ -45,11 +47,21 @@ def assemble_report(
     fusion: Mapping[str, Mapping[str, Any]],
     supervision: Supervision,
     ended_ns: int,
+    verdicts: Sequence[Verdict] = (),
 ) -> dict[str, Any]:
-    """Return the report of a run whose last process was gone at `ended_ns` on the graph clock."""
+    """Return the report of a run whose last process was gone at `ended_ns` on the graph clock.
+
+    Its exit code is not 0 where something failed, or one of the `verdicts` is that what was
+    asserted does not hold.
+    """
     began_ns, stopped_ns = supervision.began_ns, supervision.stopped_ns or ended_ns
     deaths = [
-        {"node": death.node, "at_s": round(death.at_ns / NS_PER_S, 3), "cause": death.cause}
+        {
+            "node": death.node,
+            "at_s": round(death.at_ns / NS_PER_S, 3),
+            "cause": death.cause,
+            "injected": death.injected,
+        }
         for death in supervision.deaths
     ]
     return {
@@ -59,10 +71,12 @@ def assemble_report(
         "duration_s": round((stopped_ns - began_ns) / NS_PER_S, 3) if began_ns else 0.0,
         "stop_s": round((ended_ns - stopped_ns) / NS_PER_S, 3),
         "ended_because": supervision.stopped_because,
-        "exit_code": supervision.exit_code,
+        "exit_code": supervision.exit_code or int(not all(item.ok for item in verdicts)),
         "failure": supervision.failure,
         "deaths": deaths,
         "restarts": supervision.restarts,
+        "faults": [dict(record) for record in graph.faults.records],
+        "assertions": [verdict.document() for verdict in verdicts],
         **merged_fusion(fusion),
         "fusion": {name: dict(document) for name, document in fusion.items()},
     }
@@ -85,7 +99,15 @@ def report_text(report: Mapping[str, Any]) -> str:
         )
     if report["failure"] and not report["deaths"]:
         lines.append(report["failure"])
-    return "\n".join(lines)
+    return "\n".join([*lines, *assertion_lines(report["assertions"])])
+
+
+def assertion_lines(assertions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what does not hold, or that all holds; nothing where nothing was asserted."""
+    failed = [item["sentence"] for item in assertions if not item["ok"]]
+    if failed or not assertions:
+        return failed
+    return [f"what is asserted holds: {len(assertions)} of {len(assertions)}"]
 
 
 def merged_fusion(fusion: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class RunFolder:
                 for topic in self.graph.topics
             },
             "hosts": self.graph.hosts.document(),
+            "faults": [dict(record) for record in self.graph.faults.records],
         }
         write_run(self.path, self.document)
 

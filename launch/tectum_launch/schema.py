@@ -13,6 +13,7 @@ from tectum.errors import ConfigError
 from tectum.node.base import NodeConfig
 from tectum.node.fields import Duration
 from tectum.units import parse_duration_ns
+from tectum_launch.faults_schema import AssertConfig, FaultConfig
 
 __all__ = ["Budget", "EntryConfig", "GraphConfig", "Name", "PositiveDuration", "only_one"]
 
@@ -84,5 +85,9 @@ class GraphConfig(NodeConfig):
     """First of the ports at which hosts reach each other, one and one more per node."""
     insecure: bool = False
     """Let hosts speak without encryption to whoever answers. For networks of your own only."""
+    faults: tuple[FaultConfig, ...] = ()
+    """What goes wrong on purpose."""
+    checks: AssertConfig | None = Field(default=None, alias="assert")
+    """What must hold when the run is over; else the launch fails."""
     nodes: dict[Name, dict[str, Any]]
     """Node name -> what it runs and its configuration."""

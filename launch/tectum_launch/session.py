@@ -15,6 +15,7 @@ from tectum.errors import ConfigError
 from tectum.recording.reader import LogReader
 from tectum_launch.checks import check_graph
 from tectum_launch.compile import load_graph
+from tectum_launch.fault_plan import fault_text
 from tectum_launch.findings import GraphError
 from tectum_launch.graph import Graph
 from tectum_launch.launch import Launched, launch
@@ -48,6 +49,8 @@ class Session:
     """Further nodes."""
     host: str = ""
     """Which of the graph's hosts this is; empty: everything runs here."""
+    faults: str = ""
+    """A file of faults, or the name of a shipped one; empty: those of the graph."""
 
     def nodes(self) -> Iterator[Addition]:
         """Yield the nodes that this session adds to its graph."""
@@ -75,10 +78,13 @@ def run_session(session: Session) -> Launched:
         additions=session.nodes(),
         replay=Recording.parse(session.replay, session.rate) if session.replay else None,
         host=session.host,
+        faults=session.faults,
     )
     clock = GraphClock()
     terminal = Terminal(tuple(node.name for node in graph.nodes), clock)
     _refuse_errors(graph, terminal)
+    for record in graph.faults.records:
+        terminal.say("", "warning", f"on purpose: {fault_text(record)}")
     with lent_terminal(graph, terminal):
         return launch(graph, terminal.say, duration_ns=session.duration_ns, clock=clock)
 

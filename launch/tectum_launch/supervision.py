@@ -14,6 +14,7 @@ from enum import StrEnum
 from tectum.node.control import Report, State
 from tectum.units import duration_text
 from tectum_launch.members import (
+    AHEAD_NS,
     Begin,
     Death,
     Halt,
@@ -62,6 +63,14 @@ class _Watch:
     restarts: int = 0
     in_a_row: int = 0
     restart_at_ns: int = NEVER_NS
+    kill_from_ns: int = 0
+    """Kills on purpose that were due before are over, from the beginning of the run."""
+    killed: bool = False
+    """It is being killed on purpose."""
+
+    def kill_due_ns(self) -> int:
+        """Return when it is to be killed next, from the beginning of the run."""
+        return min([fault.begins_ns(self.kill_from_ns) for fault in self.member.kills])
 
     @property
     def gone(self) -> bool:
@@ -117,8 +126,8 @@ class Supervision:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 where nothing failed and no node died."""
-        return 1 if self.failure or self.deaths else 0
+        """Return 0 where nothing failed and no node died, but those that faults were to kill."""
+        return 1 if self.failure or any(not death.injected for death in self.deaths) else 0
 
     @property
     def restarts(self) -> dict[str, int]:
@@ -165,7 +174,9 @@ class Supervision:
             return self._fail(now_ns, node, f"{node} could not start: {cause}")
         if clean:
             return self._ended(now_ns, watch)
-        self.deaths.append(Death(node, now_ns - self.began_ns, cause))
+        cause = f"{cause}, as its faults ask" if watch.killed else cause
+        self.deaths.append(Death(node, now_ns - self.began_ns, cause, watch.killed))
+        watch.killed = False
         return self._died(now_ns, watch, cause)
 
     def stop(self, now_ns: int, because: str) -> list[Order]:
@@ -186,6 +197,8 @@ class Supervision:
         orders: list[Order] = []
         for watch in self._watches.values():
             orders += self._late(now_ns, watch)
+            if watch.member.kills and self.began_ns:
+                orders += self._struck(now_ns, watch)
         return orders
 
     def next_wakeup_ns(self) -> int:
@@ -200,6 +213,8 @@ class Supervision:
             times.append(self.began_ns + self.duration_ns)
         for watch in self._watches.values():
             times.append(watch.restart_at_ns)
+            if watch.member.kills and self.began_ns:
+                times.append(self.began_ns + AHEAD_NS + watch.kill_due_ns())
             if watch.life is Life.READY and self.began_ns:
                 times.append(watch.ready_ns + self.limits.join_ns)
             if watch.life in (Life.OPENING, Life.READY):
@@ -279,6 +294,18 @@ class Supervision:
             watch.hanging = True
             return [Say(name, f"hangs: no sign of life for {duration_text(quiet_ns)}", "warning")]
         return []
+
+    def _struck(self, now_ns: int, watch: _Watch) -> list[Order]:
+        """Kill a node on purpose; one that has no process then is left in peace."""
+        since_ns = now_ns - self.began_ns - AHEAD_NS
+        if watch.kill_due_ns() > since_ns:
+            return []
+        watch.kill_from_ns = since_ns + 1
+        if watch.gone:
+            return []
+        watch.killed = True
+        name = watch.member.name
+        return [Say(name, "is killed, as its faults ask", "warning"), Kill((name,))]
 
     def _waits_in_vain(self, now_ns: int, watch: _Watch) -> bool:
         """Return whether a node that was brought back waits for subscribers that may be dead."""

@@ -19,7 +19,18 @@ from tectum.node.control import Order as Command
 from tectum.node.control import Report, State
 from tectum_launch.child import Child, cause_of
 from tectum_launch.graph import Graph, GraphNode
-from tectum_launch.members import Begin, Halt, Kill, Limits, Member, Order, Release, Say, Spawn
+from tectum_launch.members import (
+    AHEAD_NS,
+    Begin,
+    Halt,
+    Kill,
+    Limits,
+    Member,
+    Order,
+    Release,
+    Say,
+    Spawn,
+)
 from tectum_launch.run_folder import RunFolder
 from tectum_launch.supervision import Supervision
 
@@ -27,9 +38,6 @@ __all__ = ["Listener", "Supervisor"]
 
 LONGEST_WAIT_NS = 50 * NS_PER_MS
 """Between two looks at which processes have ended."""
-
-AHEAD_NS = 50 * NS_PER_MS
-"""The run's epoch lies so far ahead of the start, so that every node can begin exactly at it."""
 
 Listener = Callable[[str, str, str], None]
 """Called with (node, level, text) for every line that a person may want to read."""
@@ -219,6 +227,7 @@ def _members(graph: Graph) -> tuple[Member, ...]:
             publishes=any(other.publishes for other in graph.processes[node.process]),
             listens=bool(node.subscribes),
             answers=node.fusion is not None,
+            kills=graph.faults.kills(other.name for other in graph.processes[node.process]),
         )
         for node in graph.here
     )

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tectum.errors import ConfigError
 from tectum.ledger.codec import row_document
 from tectum.message import Kind, Message
+from tectum.pipeline.events import Arrived
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan, plan_document
 from tectum.pipeline.simulate import Simulation, fixed_durations, simulate
 from tectum.recording.journal import JournalEncoder
@@ -71,6 +72,7 @@ def log(live: Simulation, tmp_path: Path) -> Path:
         writer.write(
             said("journal", Kind.JOURNAL, **JournalEncoder().batch(live.journal)), START_NS
         )
+        writer.write_run({"nodes": {"lidar": {}}}, START_NS)
         rows = [row_document(row) for row in live.rows]
         writer.write(said("ledger", Kind.LEDGER, rows=rows, notes=[]), START_NS)
     return path
@@ -118,6 +120,50 @@ def test_a_simulation_of_what_was_recorded_gives_the_live_digest(live, log, tmp_
 def test_a_stage_that_is_slower_than_its_budget_sheds_in_simulation(live, log):
     result = replay(log, "--mode", "simulate", "--json", "--cost", "encode=300ms")
     assert json.loads(result.stdout)["outcomes"]["complete"] == 0
+
+
+FAULTS = """\
+faults:
+  - {input: camera, fault: drop, at: 1s, for: 500ms}
+  - {node: lidar, fault: kill, at: 2s}
+assert:
+  outcomes: {complete: COMPLETE}
+  recovery: {within: 1s, to: answer}
+"""
+
+
+def test_what_was_recorded_is_simulated_with_faults_on_its_way(live, log, tmp_path):
+    faults = tmp_path / "faults.yaml"
+    faults.write_text(FAULTS.replace("COMPLETE", "50%"))
+    first, second = (
+        replay(log, "--mode", "simulate", "--faults", faults, "--json") for _ in range(2)
+    )
+    assert first.exit_code == 0, first.stdout
+    assert first.stdout == second.stdout
+    document = json.loads(first.stdout)
+    (camera,) = (document["inputs"]["camera"]["losses"][cause] for cause in ("injected",))
+    heard = [event for event in live.journal if isinstance(event, Arrived)]
+    eyes = [event for event in heard if event.sample.ref.input == "camera"]
+    struck = [e for e in eyes if 1 * S <= e.now_ns - START_NS < 1.5 * S]
+    assert camera == len(struck)
+    assert document["inputs"]["camera"]["received"] == len(eyes) - len(struck)
+    assert document["recovery"]["drop on camera"]["ended"] == 1
+    assert len(document["assertions"]) == 2
+
+
+def test_a_broken_promise_of_a_simulation_shows_in_the_exit_code(log, tmp_path):
+    faults = tmp_path / "faults.yaml"
+    faults.write_text(FAULTS.replace("COMPLETE", "99%"))
+    result = replay(log, "--mode", "simulate", "--faults", faults)
+    assert result.exit_code == 1
+    assert "assert.outcomes.complete does not hold" in result.stdout
+    assert "left out, as nothing lives here: kill of lidar" in result.stdout
+
+
+def test_decisions_that_were_made_cannot_be_struck(log):
+    result = replay(log, "--faults", "driving")
+    assert result.exit_code == 2
+    assert "what was decided cannot be changed; use --mode simulate or play" in result.stderr
 
 
 def test_another_graph_is_simulated_on_what_arrived(live, log, write_graph):

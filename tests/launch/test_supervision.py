@@ -3,7 +3,9 @@
 import pytest
 
 from tectum.node.control import Report, State
+from tectum.sync.faults import Fault
 from tectum_launch.members import (
+    AHEAD_NS,
     Begin,
     Halt,
     Kill,
@@ -235,3 +237,33 @@ def test_a_node_that_was_brought_back_does_not_wait_for_ever_for_dead_subscriber
         ("lidar", "begins without some of its subscribers: they did not join within 5.00 s")
     ]
     assert supervision.tick(limit_ns + 1) == []
+
+
+def test_a_node_is_killed_when_its_faults_ask_and_that_is_no_failure():
+    kills = (Fault("kill", "lidar", 3 * S, 0, every_ns=10 * S),)
+    supervision = begun((CAMERA, Member("lidar", "restart", kills=kills), FUSION))
+    due_ns = S + AHEAD_NS + 3 * S
+    alive = Report("lidar", State.ALIVE)
+    supervision.reported(due_ns - 1, alive)
+    assert doing(supervision.tick(due_ns - 1)) == []
+    assert supervision.next_wakeup_ns() == due_ns
+    orders = supervision.tick(due_ns)
+    assert doing(orders) == [Kill(("lidar",))]
+    assert ("lidar", "is killed, as its faults ask") in said(orders)
+    assert doing(supervision.tick(due_ns + 1)) == []
+    supervision.exited(due_ns + 2, "lidar", "killed by SIGKILL", clean=False)
+    (death,) = supervision.deaths
+    assert (death.injected, death.cause) == (True, "killed by SIGKILL, as its faults ask")
+    assert supervision.exit_code == 0
+    assert Spawn("lidar") in supervision.tick(due_ns + S)
+    supervision.exited(due_ns + 2 * S, "lidar", "exit code 1", clean=False)
+    assert supervision.exit_code == 1
+
+
+def test_a_node_without_a_process_is_not_killed_once_more():
+    kills = (Fault("kill", "camera", 3 * S, 0, every_ns=2 * S),)
+    supervision = begun((Member("camera", "continue", kills=kills), FUSION, LIDAR))
+    supervision.exited(2 * S, "camera", "exit code 1", clean=False)
+    assert doing(supervision.tick(2 * S)) == []
+    assert Kill(("camera",)) not in supervision.tick(S + AHEAD_NS + 3 * S)
+    assert supervision.next_wakeup_ns() <= S + AHEAD_NS + 5 * S

@@ -9,13 +9,19 @@ import click
 
 from tectum_launch.commands.check import set_option
 
-__all__ = ["duration_option", "launch", "parse_duration"]
+__all__ = ["duration_option", "faults_option", "launch", "parse_duration"]
 
 _file = click.Path(dir_okay=False, path_type=Path)
 
 duration_option = click.option(
     "--duration", metavar="TIME",
     help="Stop so long after all nodes are ready: 10s. Default: run until the graph ends.",
+)  # fmt: skip
+
+
+faults_option = click.option(
+    "--faults", metavar="FILE", default="",
+    help="What goes wrong on purpose, and what must hold all the same: a file, or a shipped name.",
 )  # fmt: skip
 
 
@@ -35,6 +41,7 @@ duration_option = click.option(
     "--host", metavar="NAME", default="",
     help="Start only what runs on this of the graph's hosts; the others start the rest.",
 )  # fmt: skip
+@faults_option
 @click.option("--console/--no-console", help="Show the graph at work.")
 @click.pass_context
 def launch(
@@ -46,12 +53,14 @@ def launch(
     record: Path | None,
     replay: str,
     host: str,
+    faults: str,
     *,
     console: bool,
 ) -> None:
-    """Run GRAPH until it ends or Ctrl-C; exit code 0 where no node failed.
+    """Run GRAPH until it ends or Ctrl-C.
 
-    GRAPH is a file, or the name of a shipped graph.
+    GRAPH is a file, or the name of a shipped graph. The exit code is 0 where no node failed and
+    what is asserted holds.
     """
     from tectum_launch.report import report_text  # noqa: PLC0415 - start-up of the command line
     from tectum_launch.session import Session, run_session  # noqa: PLC0415
@@ -64,6 +73,7 @@ def launch(
         replay=replay,
         console=console,
         host=host,
+        faults=faults,
     )
     launched = run_session(session)
     if report:

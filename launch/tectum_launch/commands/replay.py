@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tectum_launch.commands.check import set_option
-from tectum_launch.commands.launch import duration_option, parse_duration
+from tectum_launch.commands.launch import duration_option, faults_option, parse_duration
 
 __all__ = ["replay"]
 
@@ -29,6 +29,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
     "--cost", "costs", multiple=True, metavar="STAGE=TIME",
     help="simulate: how long a stage takes, instead of what was recorded. May be repeated.",
 )  # fmt: skip
+@faults_option
 @click.option("--rate", type=float, default=1.0, help="play: 2 is twice as fast.")
 @duration_option
 @click.option("--report", type=_file, metavar="FILE", help="Write the report as JSON.")
@@ -41,6 +42,7 @@ def replay(
     mode: str,
     settings: tuple[str, ...],
     costs: tuple[str, ...],
+    faults: str,
     rate: float,
     duration: str | None,
     report: Path | None,
@@ -51,12 +53,15 @@ def replay(
 
     GRAPH is the graph to simulate or play it through; default: the one that was recorded.
     """
+    if mode == "verify" and faults:
+        msg = f"--faults {faults}: what was decided cannot be changed; use --mode simulate or play"
+        raise click.UsageError(msg)
     if mode == "verify":
         text, document, code = _verify(log)
     elif mode == "simulate":
-        text, document, code = _simulate(log, graph, settings, costs)
+        text, document, code = _simulate(log, graph, settings, costs, faults)
     else:
-        text, document, code = _play(log, graph, settings, rate, duration)
+        text, document, code = _play(log, graph, settings, rate, duration, faults)
     if report:
         report.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     click.echo(json.dumps(document, indent=1) if as_json else text)
@@ -80,22 +85,47 @@ def _verify(log: Path) -> tuple[str, dict[str, Any], int]:
 
 
 def _simulate(
-    log: Path, graph: str | None, settings: tuple[str, ...], costs: tuple[str, ...]
+    log: Path, name: str | None, settings: tuple[str, ...], costs: tuple[str, ...], faults: str
 ) -> tuple[str, dict[str, Any], int]:
-    from tectum_launch.compile import load_graph  # noqa: PLC0415 - start-up of the command line
-    from tectum_launch.replay import parse_costs, simulated  # noqa: PLC0415
-    from tectum_launch.report import fusion_text, merged_fusion  # noqa: PLC0415
+    from tectum_launch.assertions import judge  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.compile import load_graph  # noqa: PLC0415
+    from tectum_launch.fault_plan import FaultPlan  # noqa: PLC0415
+    from tectum_launch.replay import parse_costs, recorded_faults, simulated  # noqa: PLC0415
+    from tectum_launch.report import assertion_lines, fusion_text, merged_fusion  # noqa: PLC0415
 
     durations = parse_costs(costs)
-    fusion = simulated(log, load_graph(graph, settings) if graph else None, durations)
-    document = {"mode": "simulate", "log": str(log), **merged_fusion(fusion), "fusion": fusion}
+    graph, plan = load_graph(name, settings, faults=faults) if name else None, FaultPlan()
+    if graph is not None:
+        plan = graph.faults
+    elif faults:
+        plan = recorded_faults(log, faults)
+    fusion = simulated(log, graph, durations, plan)
+    verdicts = judge(plan, fusion, list(fusion))
+    assertions = [verdict.document() for verdict in verdicts]
+    document = {
+        "mode": "simulate",
+        "log": str(log),
+        **merged_fusion(fusion),
+        "fusion": fusion,
+        "faults": [dict(record) for record in plan.records],
+        "assertions": assertions,
+    }
     lines = [line for name, found in fusion.items() for line in fusion_text(name, found)]
     digests = [f"{name}: digest {found['decisions_sha256']}" for name, found in fusion.items()]
-    return "\n".join([*lines, *digests]), document, 0
+    left = (
+        [f"left out, as nothing lives here: {', '.join(plan.live_only)}"] if plan.live_only else []
+    )
+    text = "\n".join([*lines, *digests, *left, *assertion_lines(assertions)])
+    return text, document, 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
 def _play(
-    log: Path, graph: str | None, settings: tuple[str, ...], rate: float, duration: str | None
+    log: Path,
+    graph: str | None,
+    settings: tuple[str, ...],
+    rate: float,
+    duration: str | None,
+    faults: str,
 ) -> tuple[str, dict[str, Any], int]:
     from tectum_launch.report import report_text  # noqa: PLC0415 - start-up of the command line
     from tectum_launch.session import Session, recorded_graph, run_session  # noqa: PLC0415
@@ -106,6 +136,7 @@ def _play(
         duration_ns=parse_duration(duration),
         replay=str(log),
         rate=rate,
+        faults=faults,
     )
     launched = run_session(session)
     return report_text(launched.report), launched.report, launched.exit_code

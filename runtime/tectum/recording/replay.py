@@ -8,7 +8,7 @@ Neither reads a payload.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -34,12 +34,15 @@ from tectum.pipeline.verify import Verification, verify
 from tectum.recording.durations import RecordedDurations
 from tectum.recording.lives import Life, lives_of
 from tectum.recording.reader import LogReader, Record
+from tectum.sync.fault_line import faulted
+from tectum.sync.faults import Fault
 
 __all__ = [
     "LifeReport",
     "Scenario",
     "VerifyReport",
     "arrivals_of",
+    "began_ns",
     "scenario_of",
     "simulate_log",
     "verify_log",
@@ -110,6 +113,7 @@ def simulate_log(
     *,
     node: str | None = None,
     durations: Mapping[str, int] | None = None,
+    faults: Sequence[Fault] = (),
 ) -> Simulation:
     """Run a log through a pipeline and return what it decides.
 
@@ -118,13 +122,21 @@ def simulate_log(
         plan: what to run it through; default: the recorded plan.
         node: the recorded fusion node whose journal is used; default: the only one.
         durations: ns by stage or `stage/variant`; goes before what was recorded.
+        faults: what goes wrong with the inputs on the way, on the graph clock.
 
     Raises:
         DataError: the log cannot be read, or has neither a plan nor what the plan's inputs need.
     """
     with LogReader(path) as reader:
         scenario = scenario_of(reader, plan, node=node, durations=durations)
-        return simulate(scenario.plan, scenario.events, scenario.durations)
+        events = faulted(scenario.events, faults) if faults else scenario.events
+        return simulate(scenario.plan, events, scenario.durations)
+
+
+def began_ns(reader: LogReader) -> int:
+    """Return from when the times of faults count: the beginning of the run, or of the log."""
+    first_ns, _ = reader.span_ns
+    return max(first_ns, int(reader.run.get("epoch_ns", 0)))
 
 
 def scenario_of(
