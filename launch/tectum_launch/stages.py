@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError
-from tectum.inference.manifest import Manifest, Variant, read_manifest
+from tectum.inference.manifest import Manifest, read_manifest
 from tectum.node.base import NodeConfig
 from tectum.pipeline.plan import StagePlan
 from tectum_launch.head_schema import EarlyConfig, HeadConfig, LateConfig
@@ -40,15 +40,16 @@ class ResolvedStage:
         tensors = self.manifests[0].inputs if self.manifests else ()
         return tuple(tensor.kind for tensor in tensors if tensor.kind in SAMPLE_KINDS)
 
-    @property
-    def latency_ns(self) -> int:
-        """Return what one run of its best variants costs by its manifests; 0: they do not say."""
-        return sum(_claim_ns(manifest.variants[0]) for manifest in self.manifests)
+    def claims_ns(self, device: str = "cpu") -> dict[str, int]:
+        """Return what one run of each variant costs by the manifests, best variant first.
 
-    @property
-    def least_ns(self) -> int:
-        """Return what one run of its cheapest variants costs by its manifests."""
-        return sum(min(map(_claim_ns, manifest.variants)) for manifest in self.manifests)
+        Of models in a row all members run, in the variant of that name where they have one. What
+        manifests do not say of `device` they say of the CPU; 0: they say nothing.
+        """
+        return {
+            variant: sum(_claim_ns(manifest, variant, device) for manifest in self.manifests)
+            for variant in (self.plan.variants if self.manifests else ())
+        }
 
 
 def find_model(name: str, folder: Path) -> Path:
@@ -133,10 +134,13 @@ def _given(config: NodeConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def _claim_ns(variant: Variant) -> int:
-    """Return the cost that a manifest claims: on the CPU, else the dearest that it names."""
+def _claim_ns(manifest: Manifest, name: str, device: str) -> int:
+    """Return the cost that a manifest claims, where it names none for the place the dearest."""
+    best = manifest.variants[0]
+    variant = next((item for item in manifest.variants if item.name == name), best)
     claims = variant.latency_ms
-    return round(1e6 * claims.get("cpu", max(claims.values(), default=0.0)))
+    elsewhere = claims.get("cpu", max(claims.values(), default=0.0))
+    return round(1e6 * claims.get(device, elsewhere))
 
 
 def _encoder_plan(name: str, manifests: tuple[Manifest, ...], input_name: str) -> StagePlan:

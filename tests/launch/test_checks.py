@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tectum.inference.manifest import Variant, read_manifest
+from tectum.pipeline.plan import StagePlan
 from tectum_launch.checks import CHECKS, check_graph
 from tectum_launch.compile import load_graph
 from tectum_launch.stages import ResolvedStage
@@ -153,7 +154,7 @@ def test_a_budget_that_only_a_cheaper_variant_keeps_is_doubtful(proof):
 
 
 def test_lanes_that_cannot_keep_up_are_doubtful(proof):
-    (text,) = proof(("budget: 100ms", "budget: 500ms"), costs_ms={"encode_camera": [130.0]})
+    (text,) = proof(("budget: 100ms", "budget: 500ms"), costs_ms={"encode_camera": [130.0, 60.0]})
     assert text == (
         "warning: graph.yaml:15:12: nodes.perception.lanes: the models keep 1.3 lanes busy, but "
         "there are 1: triggers will be shed; lanes: 2 on as many cores would do, or a trigger "
@@ -199,7 +200,9 @@ def test_models_that_take_another_kind_of_sample_are_refused(write_graph):
 
 def test_the_cost_of_a_stage_is_that_of_its_models_on_the_cpu():
     manifest = claiming(read_manifest(find("third_party/ultraface")), [8.0, 3.0])
-    stage = ResolvedStage(plan=None, spec={}, manifests=(manifest, manifest))
-    assert (stage.latency_ns, stage.least_ns) == (16_000_000, 6_000_000)
+    plan = StagePlan("encode", ("full", "half"))
+    stage = ResolvedStage(plan, spec={}, manifests=(manifest, manifest))
+    assert stage.claims_ns() == {"full": 16_000_000, "half": 6_000_000}
+    assert stage.claims_ns("cuda") == stage.claims_ns()
     assert isinstance(manifest.variants[0], Variant)
     assert Path(manifest.place).name == "model.yaml"

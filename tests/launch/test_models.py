@@ -55,6 +55,22 @@ def test_a_head_can_be_measured_without_writing(tmp_path: Path) -> None:
     assert (folder / "model.yaml").read_text() == before
 
 
+def test_variants_are_measured_side_by_side_and_what_saves_nothing_is_told(tmp_path: Path) -> None:
+    """One net under two names: whether the second is faster is chance, but it is told truly."""
+    folder = write_encoder(tmp_path / "camera", "camera")
+    document = json.loads((folder / "model.yaml").read_text())
+    (variant,) = document["variants"]
+    names = ("fp32", "fp16")
+    document["variants"] = [{**variant, "name": name} for name in names]
+    (folder / "model.yaml").write_text(json.dumps(document))
+    result = tectum("models", "bench", str(folder), "--device", "cpu", "--repeats", "9")
+    assert result.exit_code == 0
+    told = read_manifest(folder)
+    costs = [told.variant(name).latency_ms["cpu"] for name in names]
+    warned = "warning: fp16 is no faster than fp32 on cpu" in result.stderr
+    assert warned == (costs[1] >= costs[0]) or costs[1] == costs[0]
+
+
 def test_a_device_that_is_not_there_is_not_measured(tmp_path: Path) -> None:
     folder = write_head(tmp_path / "head", ("camera", "lidar"))
     result = tectum("models", "bench", str(folder), "--device", "cudaa")

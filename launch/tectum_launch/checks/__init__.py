@@ -19,7 +19,11 @@ from tectum_launch.checks.costs import Costs, NodeCosts
 from tectum_launch.checks.load import cores_are_enough, lanes_keep_up, streams_keep_pace
 from tectum_launch.checks.machine import Machine, this_machine
 from tectum_launch.checks.memory import buffers_fit_in_memory, pools_fit_in_shared_memory
-from tectum_launch.checks.models import models_are_whole, stages_can_be_built
+from tectum_launch.checks.models import (
+    models_are_whole,
+    stages_can_be_built,
+    variants_get_cheaper,
+)
 from tectum_launch.checks.starving import no_encoder_starves_its_set, no_stream_blocks_a_set
 from tectum_launch.checks.timing import budget_can_be_met, windows_end_in_time
 from tectum_launch.checks.transport import samples_arrive_in_time
@@ -42,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     streams_keep_pace,
     no_encoder_starves_its_set,
     no_stream_blocks_a_set,
+    variants_get_cheaper,
     models_are_whole,
 )
 """A new proof is one function and one line here."""

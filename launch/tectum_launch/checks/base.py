@@ -35,6 +35,13 @@ class Fusion:
         return self.part.plan
 
     @property
+    def device(self) -> str:
+        """Return where its models have to run: the CPU, unless the graph refuses that."""
+        require = str(self.part.device.get("require", ""))
+        preferred = [name for name in self.part.device.get("prefer", ()) if name != "cpu"]
+        return next(iter(preferred), "cpu") if require == "gpu" else require or "cpu"
+
+    @property
     def trigger_period_ns(self) -> int:
         """Return the expected time between triggers; 0: not known."""
         plan = self.plan
@@ -47,13 +54,22 @@ class Fusion:
 
     def latency_ns(self, stage: str) -> int:
         """Return what one run of the best variant costs; 0: not known, or there is no stage."""
-        known = self._known_ns(stage)
-        return known[0] if known else self.part.stages[stage].latency_ns if stage else 0
+        return next(iter(self.costs_ns(stage).values()), 0)
 
     def least_ns(self, stage: str) -> int:
         """Return what one run of the cheapest variant costs."""
-        known = self._known_ns(stage)
-        return min(known) if known else self.part.stages[stage].least_ns if stage else 0
+        return min(filter(None, self.costs_ns(stage).values()), default=0)
+
+    def costs_ns(self, stage: str) -> dict[str, int]:
+        """Return what one run costs by variant, best first: measured, assumed or claimed."""
+        if not stage:
+            return {}
+        claims = self.part.stages[stage].claims_ns(self.device)
+        known = self.costs.stages
+        return {
+            variant: known.get(f"{stage}/{variant}", claims.get(variant, 0))
+            for variant in self.plan.stage(stage).variants
+        }
 
     def step_ns(self, item: InputPlan) -> int:
         """Return from one run to the next of an encoder that runs on samples; 0: not known."""
@@ -71,12 +87,6 @@ class Fusion:
         """Return the bytes of a message of an input; 0: not known."""
         topic = self.topics.get(item.topic)
         return self.costs.nbytes.get(item.name) or (topic.nbytes if topic else 0)
-
-    def _known_ns(self, stage: str) -> list[int]:
-        """Return the costs of its variants that are measured or assumed, best variant first."""
-        variants = self.plan.stage(stage).variants if stage else ()
-        keys = [f"{stage}/{variant}" for variant in variants]
-        return [self.costs.stages[key] for key in keys if key in self.costs.stages]
 
     def stage_path(self, stage: str) -> KeyPath:
         """Return the key path, inside this node, that names the stage's models."""

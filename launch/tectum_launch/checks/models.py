@@ -1,16 +1,18 @@
-"""Checks of models: their files are those of their manifests, and stages can be made of them."""
+"""Checks of models: files are those of manifests, variants get cheaper, stages can be built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from tectum.errors import TectumError
 from tectum.inference.files import check_hash, find_file
 from tectum.inference.stage import OutputSpec
+from tectum.units import duration_text
 from tectum_launch.checks.base import Fusion
 from tectum_launch.findings import Finding
 
-__all__ = ["models_are_whole", "stages_can_be_built"]
+__all__ = ["models_are_whole", "stages_can_be_built", "variants_get_cheaper"]
 
 
 def models_are_whole(fusion: Fusion) -> Iterator[Finding]:
@@ -22,6 +24,20 @@ def models_are_whole(fusion: Fusion) -> Iterator[Finding]:
                     check_hash(manifest, variant, find_file(manifest, variant))
                 except TectumError as error:
                     yield fusion.finding(fusion.stage_path(name), f"{error}", level="error")
+
+
+def variants_get_cheaper(fusion: Fusion) -> Iterator[Finding]:
+    """Each variant costs less than the one before it: what is degraded to it saves time."""
+    for stage in fusion.part.stages:
+        costs = [(name, cost) for name, cost in fusion.costs_ns(stage).items() if cost]
+        for (better, before_ns), (cheaper, after_ns) in pairwise(costs):
+            if after_ns >= before_ns:
+                message = (
+                    f"variant {cheaper} takes {duration_text(after_ns)} on {fusion.device}, no "
+                    f"less than {better} with {duration_text(before_ns)}: a late set gains "
+                    f"nothing by it; leave it out of the model's `variants`, or put it first"
+                )
+                yield fusion.finding(fusion.stage_path(stage), message)
 
 
 def stages_can_be_built(fusion: Fusion) -> Iterator[Finding]:

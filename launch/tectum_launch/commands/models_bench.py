@@ -36,15 +36,15 @@ def bench(name: str, names: tuple[str, ...], repeats: int, *, write: bool, as_js
 
     folder = Path(find(name))
     manifest = read_manifest(folder)
-    rows: list[tuple[str, str, Latency]] = []
-    for device in _devices(names):
-        for latency in _measured(manifest, device, repeats):
-            rows.append((latency.variant, device.name, latency))
-            if not as_json:
-                click.echo(_line(*rows[-1]))
     medians: dict[str, dict[str, float]] = {}
-    for variant, on, latency in rows:
-        medians.setdefault(variant, {})[on] = latency.median_ms
+    for device in _devices(names):
+        latencies: list[Latency] = []
+        for latency in _measured(manifest, device, repeats):
+            latencies.append(latency)
+            medians.setdefault(latency.variant, {})[device.name] = latency.median_ms
+            click.echo(_line(device.name, latency), err=as_json)
+        for line in _warnings(device.name, latencies):
+            click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps({"model": manifest.model, "latency_ms": medians}, indent=1))
     if write:
@@ -74,8 +74,18 @@ def _measured(manifest: Manifest, device: Device, repeats: int) -> Iterator[Late
         stage.close()
 
 
-def _line(variant: str, device: str, latency: Latency) -> str:
+def _warnings(device: str, latencies: Sequence[Latency]) -> Iterator[str]:
+    from tectum.inference.measure import no_faster  # noqa: PLC0415 - start-up
+
+    for cheaper, better in no_faster(latencies):
+        yield (
+            f"warning: {cheaper} is no faster than {better} on {device}: a graph that is late "
+            "gains nothing by it there"
+        )
+
+
+def _line(device: str, latency: Latency) -> str:
     from tectum.units import duration_text  # noqa: PLC0415 - start-up
 
     p50, p99 = (duration_text(latency.quantile_ns(share)) for share in (0.5, 0.99))
-    return f"{variant} on {device}: {p50} (p99 {p99}) of {len(latency.runs_ns)} runs"
+    return f"{latency.variant} on {device}: {p50} (p99 {p99}) of {len(latency.runs_ns)} runs"

@@ -72,6 +72,7 @@ class OnnxHead:
         }
         self._absent = {item.name: self._resident(item, 0.0) for item in self._embeddings}
         self._masks: dict[tuple[bool, ...], Tensor] = {}
+        self._warm: set[str] = set()
 
     @property
     def models(self) -> dict[str, str]:
@@ -79,9 +80,11 @@ class OnnxHead:
         return {self.manifest.model: self.sessions[self.variants[0]].sha256}
 
     def warm_up(self, variant: str) -> None:
-        """Run once with every modality there, and once with none."""
-        self._fuse(variant, self._absent, NeverStopped())
-        self._fuse(variant, {}, NeverStopped())
+        """Answer once with every modality there; the first time also with none."""
+        if variant not in self._warm:
+            self._warm.add(variant)
+            self._fuse(variant, {}, NeverStopped())
+        self._answer(variant, self._absent, NeverStopped())
 
     def run(
         self,
@@ -98,6 +101,20 @@ class OnnxHead:
             if isinstance(arg, StageOutput):
                 modality, output = self._feeds_of[name]
                 present[modality], ages[modality] = arg.tensor(output), arg.age_ns / 1e9
+        return self._answer(variant, present, stopper, ages)
+
+    def close(self) -> None:
+        """Give back the sessions."""
+        for session in self.sessions.values():
+            session.close()
+
+    def _answer(
+        self,
+        variant: str,
+        present: Embeddings,
+        stopper: Stopper,
+        ages: Mapping[str, float] | None = None,
+    ) -> StageOutput:
         arrays = self._fuse(variant, present, stopper, ages)
         facts: dict[str, Value] = {"present": list(present)}
         if self._contribution:
@@ -105,11 +122,6 @@ class OnnxHead:
                 arrays, present, lambda some: self._fuse(variant, some, stopper, ages)
             )
         return StageOutput(arrays, facts)
-
-    def close(self) -> None:
-        """Give back the sessions."""
-        for session in self.sessions.values():
-            session.close()
 
     def _fuse(
         self,

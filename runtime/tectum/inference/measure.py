@@ -6,13 +6,14 @@ of this machine, with whatever else it does; manifests keep the median as `laten
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from tectum.clock import NS_PER_MS, Clock
 from tectum.inference.stage import Stage
 
-__all__ = ["Latency", "measure"]
+__all__ = ["Latency", "measure", "no_faster"]
 
 THROWN_AWAY = 3
 
@@ -34,6 +35,18 @@ class Latency:
     def median_ms(self) -> float:
         """Return the median in ms, as a manifest has it."""
         return round(self.quantile_ns(0.5) / NS_PER_MS, 3)
+
+
+def no_faster(latencies: Sequence[Latency]) -> list[tuple[str, str]]:
+    """Return the variants that save no time, each with the one before it; `latencies` best first.
+
+    Half precision is such a one on most processors, which compute in single precision all the same.
+    """
+    return [
+        (cheaper.variant, better.variant)
+        for better, cheaper in pairwise(latencies)
+        if cheaper.quantile_ns(0.5) >= better.quantile_ns(0.5)
+    ]
 
 
 def measure(stage: Stage, variant: str, clock: Clock, repeats: int = 20) -> Latency:

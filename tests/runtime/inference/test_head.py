@@ -132,3 +132,17 @@ def test_an_input_of_an_unknown_modality_is_refused(tmp_path: Path) -> None:
 def test_two_inputs_of_one_modality_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'rear' is no modality of test/head, or the second"):
         _head(tmp_path, {"camera": _gives("camera"), "rear": _gives("camera")})
+
+
+@pytest.mark.parametrize(("contribution", "runs"), [(False, 1), (True, 3)])
+def test_warming_up_again_costs_what_an_answer_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contribution: bool, runs: int
+) -> None:
+    head = _head(tmp_path, contribution=contribution)
+    head.warm_up("fp32")
+    real, made = head.sessions["fp32"].run, []
+    monkeypatch.setattr(head.sessions["fp32"], "run", lambda *args: made.append(1) or real(*args))
+    head.warm_up("fp32")
+    assert len(made) == runs
+    head.run("fp32", _args(True, True), None, NeverStopped())
+    assert len(made) == 2 * runs
