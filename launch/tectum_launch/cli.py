@@ -17,6 +17,7 @@ from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
 from tectum_launch.commands.demo import demo
 from tectum_launch.commands.doctor import doctor
+from tectum_launch.commands.import_ import import_
 from tectum_launch.commands.keys import keys
 from tectum_launch.commands.launch import launch
 from tectum_launch.commands.log import log
@@ -54,5 +55,8 @@ def main() -> None:
     logging.basicConfig(format="tectum: %(message)s", level=logging.WARNING)
 
 
-for command in (demo, doctor, launch, check, record, replay, why, log, models, nodes, keys):
+COMMANDS = (
+    demo, doctor, launch, check, record, replay, why, log, import_, models, nodes, keys,
+)  # fmt: skip
+for command in COMMANDS:
     main.add_command(command)

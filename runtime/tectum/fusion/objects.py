@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from tectum.fusion.projection import project
 
-__all__ = ["OBJECT_COLUMNS", "ObjectRules", "distinct", "lead_object", "locate", "robust_distance"]
+__all__ = [
+    "OBJECT_COLUMNS",
+    "ObjectRules",
+    "distinct",
+    "distinct_places",
+    "lead_object",
+    "locate",
+    "robust_distance",
+]
 
 Floats = NDArray[np.float64]
 
@@ -93,6 +101,22 @@ def distinct(objects: NDArray[np.float32], rules: ObjectRules) -> NDArray[np.flo
         kept.append(best)
         together = np.abs(left[:, 6] - best[6]) <= rules.same_m
         left = left[~(together & (_covered(left, best) >= rules.covered))]
+    return np.stack(kept) if kept else objects[:0]
+
+
+def distinct_places(objects: NDArray[np.float32], rules: ObjectRules) -> NDArray[np.float32]:
+    """Return the `objects` of several cameras (last column: which), best first, each thing once.
+
+    What another camera sees within `same_m` of a better one, under its label, is that thing again.
+    """
+    left = objects[np.argsort(-objects[:, 4], kind="stable")]
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        apart = np.linalg.norm(left[:, 7:10] - best[7:10], axis=1)
+        again = (apart <= rules.same_m) & (left[:, 5] == best[5]) & (left[:, -1] != best[-1])
+        left = left[~again]
     return np.stack(kept) if kept else objects[:0]
 
 

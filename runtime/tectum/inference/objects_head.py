@@ -1,7 +1,8 @@
 """An object fusion head: a detector's boxes and a lidar's points in, road users in metres out.
 
-One input of the graph has an encoder that gives boxes; one has none and carries points. Without
-points every object is there and its distance is NaN; without boxes there are no objects.
+One input of the graph has no encoder and carries points; the encoder of each other gives boxes: one
+camera, or several around. Without points every object is there and its distance is NaN; without
+boxes there are no objects. What two cameras see of one thing is one object, that of the surer.
 
 With `track` objects are followed: the results tell who is who, how fast, and when the vehicle
 ahead would be reached, also in moments at which the detector misses it.
@@ -19,7 +20,14 @@ from numpy.typing import NDArray
 
 from tectum.errors import ConfigError
 from tectum.fusion.lead import lead_track, time_to_collision
-from tectum.fusion.objects import OBJECT_COLUMNS, ObjectRules, distinct, lead_object, locate
+from tectum.fusion.objects import (
+    OBJECT_COLUMNS,
+    ObjectRules,
+    distinct,
+    distinct_places,
+    lead_object,
+    locate,
+)
 from tectum.fusion.projection import camera_from_points
 from tectum.fusion.tracks import TRACK_COLUMNS, Seen, Tracker, TrackRules, Tracks
 from tectum.inference.keys import Keys
@@ -60,8 +68,8 @@ class ObjectsHead:
         """
         self.name = name
         keys = Keys(spec, "head", "objects")
-        self._boxes, self._points = _roles(inputs)
-        labels = next(output.labels for output in inputs[self._boxes[0]] if output.role == "boxes")
+        self._cameras, self._points = _roles(inputs)
+        labels = _labels(inputs)
         self._kept = _indices(keys, "labels", labels, labels)
         self._lead = _indices(keys, "lead", labels, VEHICLES)
         self._min_score = keys.get("min_score", float, 0.0)
@@ -77,6 +85,7 @@ class ObjectsHead:
             OutputSpec("objects", "objects", labels, {"columns": list(OBJECT_COLUMNS)}),
             OutputSpec("lead_distance", "tensor", (), {"unit": "m"}),
             *(_track_outputs(labels) if self._tracker else ()),
+            *((OutputSpec("seen_by", "tensor", tuple(self._cameras)),) if self._around else ()),
         )
 
     def warm_up(self, variant: str) -> None:
@@ -91,20 +100,37 @@ class ObjectsHead:
     ) -> StageOutput:
         """Locate what was detected."""
         del variant, state, stopper
-        source, output = self._boxes
-        found, cut = args.get(source), args.get(self._points)
+        cut = args.get(self._points)
         facts: dict[str, Value] = {"present": [name for name, arg in args.items() if arg]}
-        if not isinstance(found, StageOutput):
-            nothing = np.zeros((0, len(OBJECT_COLUMNS)), np.float32)
-            return StageOutput(self._answer(nothing, _stamp_ns(cut)), facts)
-        boxes = found.arrays[output].astype(np.float32, copy=False)
-        boxes = boxes[np.isin(boxes[:, 5], self._kept) & (boxes[:, 4] >= self._min_score)]
-        objects = self._located(boxes, cut, str(found.facts.get("frame_id", "")))
-        stamp_ns = _stamp_ns(cut) or found.stamp_ns
-        return StageOutput(self._answer(objects, stamp_ns), facts)
+        stamp_ns = _stamp_ns(cut)
+        seen = [np.zeros((0, len(OBJECT_COLUMNS) + 1), np.float32)]
+        for number, (source, output) in enumerate(self._cameras.items()):
+            found = args.get(source)
+            if isinstance(found, StageOutput):
+                stamp_ns = stamp_ns or found.stamp_ns
+                objects = self._seen(found, output, cut)
+                seen.append(np.insert(objects, objects.shape[1], number, axis=1))
+        together = np.concatenate(seen)
+        if self._around:
+            together = distinct_places(together, self._rules)
+        answer = self._answer(together[:, :-1], together[:, -1] == 0, stamp_ns)
+        if self._around:
+            answer["seen_by"] = together[:, -1]
+        return StageOutput(answer, facts)
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
+
+    @property
+    def _around(self) -> bool:
+        """Return whether there are several cameras."""
+        return len(self._cameras) > 1
+
+    def _seen(self, found: StageOutput, output: str, cut: StageArg) -> NDArray[np.float32]:
+        """Return the objects of one camera's boxes."""
+        boxes = found.arrays[output].astype(np.float32, copy=False)
+        boxes = boxes[np.isin(boxes[:, 5], self._kept) & (boxes[:, 4] >= self._min_score)]
+        return self._located(boxes, cut, str(found.facts.get("frame_id", "")))
 
     def _located(self, boxes: AnyArray, cut: StageArg, image_frame: str) -> NDArray[np.float32]:
         points: AnyArray = np.zeros((0, 3), np.float32)
@@ -114,8 +140,11 @@ class ObjectsHead:
             projection = camera_from_points(self._rig, image_frame, cut.message.header.frame_id)
         return distinct(locate(boxes, points, projection, self._rules), self._rules)
 
-    def _answer(self, objects: NDArray[np.float32], stamp_ns: int) -> dict[str, AnyArray]:
-        lead = lead_object(objects, self._lead)
+    def _answer(
+        self, objects: NDArray[np.float32], ahead: NDArray[np.bool_], stamp_ns: int
+    ) -> dict[str, AnyArray]:
+        """Return what is told; the vehicle ahead is one of `ahead`, those of the first camera."""
+        lead = lead_object(np.where(ahead[:, None], objects, np.nan), self._lead)
         distance = float("nan") if lead is None else float(objects[lead, 6])
         if self._tracker is None:
             return {"objects": objects, "lead_distance": _number(distance)}
@@ -192,22 +221,38 @@ def _tracker(keys: Keys) -> Tracker | None:
     return Tracker(TrackRules(**values))
 
 
-def _roles(inputs: Mapping[str, Sequence[OutputSpec]]) -> tuple[tuple[str, str], str]:
-    """Return (input, output) of the boxes, and the input of the points."""
-    boxes = [
-        (name, output.name)
+def _roles(inputs: Mapping[str, Sequence[OutputSpec]]) -> tuple[dict[str, str], str]:
+    """Return input -> output of the boxes, in the graph's order, and the input of the points."""
+    boxes = {
+        name: output.name
         for name, outputs in inputs.items()
         for output in outputs
         if output.role == "boxes"
-    ]
+    }
     bare = [name for name, outputs in inputs.items() if not outputs]
-    if len(boxes) != 1 or len(bare) != 1 or len(inputs) != 2:
+    if not boxes or len(bare) != 1 or len(inputs) != len(boxes) + 1:
         msg = (
-            "objects: takes two inputs, one whose encoder gives boxes and one of points without "
-            f"an encoder; found boxes from {[name for name, _ in boxes]}, none on {bare}"
+            "objects: takes inputs whose encoders give boxes and one of points without "
+            f"an encoder; found boxes from {list(boxes)}, none on {bare}"
         )
         raise ConfigError(msg)
-    return boxes[0], bare[0]
+    return boxes, bare[0]
+
+
+def _labels(inputs: Mapping[str, Sequence[OutputSpec]]) -> tuple[str, ...]:
+    """Return the labels of the boxes, which are the same from all cameras."""
+    found = {
+        name: tuple(output.labels)
+        for name, outputs in inputs.items()
+        for output in outputs
+        if output.role == "boxes"
+    }
+    first, *others = found
+    for other in others:
+        if found[other] != found[first]:
+            msg = f"objects: the boxes of {first} and {other} have other labels; use one detector"
+            raise ConfigError(msg)
+    return found[first]
 
 
 def _indices(

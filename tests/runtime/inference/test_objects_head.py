@@ -102,8 +102,8 @@ WRONG = [
     ({"labels": ["cart"]}, "objects.labels: 'cart' is not a label of the detector"),
     ({"min_scroe": 1}, "objects.min_scroe: unknown key .*did you mean 'min_score'"),
     ({"rig": None}, "objects: no rig: give the graph a `rig`"),
-    ({"inputs": {"lidar": ()}}, "takes two inputs, one whose encoder gives boxes"),
-    ({"inputs": {**INPUTS, "radar": ()}}, r"takes two inputs.*none on \['lidar', 'radar'\]"),
+    ({"inputs": {"lidar": ()}}, "takes inputs whose encoders give boxes"),
+    ({"inputs": {**INPUTS, "radar": ()}}, r"takes inputs.*none on \['lidar', 'radar'\]"),
 ]
 
 
@@ -158,3 +158,49 @@ def test_rules_of_tracks_are_set_and_misspellings_are_named() -> None:
         _head(track={"keeep": 1})
     with pytest.raises(ConfigError, match=r"objects.track.gate: -1.0 is not above 0"):
         _head(track={"gate": -1.0})
+
+
+AROUND = {**INPUTS, "left": INPUTS["camera"]}
+RIG_AROUND = {
+    "frames": {
+        **RIG["frames"],
+        "left": {"parent": "front", "matrix": np.eye(4).tolist()},
+    },
+    "cameras": {**RIG["cameras"], "left": {**RIG["cameras"]["front"], "frame": "left"}},
+}
+
+
+def _from_left(*rows: tuple[float, ...]) -> StageOutput:
+    return StageOutput(_boxes(*rows).arrays, {"frame_id": "left"})
+
+
+def test_what_two_cameras_see_of_one_thing_is_one_object_of_the_surer() -> None:
+    head = _head(AROUND, RIG_AROUND)
+    surer = (*CAR[:4], 0.95, 1)
+    args = {"camera": _boxes(CAR, DOG), "left": _from_left(surer), "lidar": _cloud()}
+    output = head.run("default", args, None, NeverStopped())
+    objects = output.arrays["objects"]
+    assert objects[:, 4].tolist() == pytest.approx([0.95, 0.8])
+    assert output.arrays["seen_by"].tolist() == [1, 0]
+    assert head.outputs[-1].labels == ("camera", "left")
+
+
+def test_things_of_different_labels_or_places_stay_two() -> None:
+    head = _head(AROUND, RIG_AROUND)
+    other_label, other_place = (*CAR[:4], 0.5, 0), (80, 80, 95, 95, 0.6, 1)
+    args = {"camera": _boxes(CAR), "left": _from_left(other_label, other_place), "lidar": _cloud()}
+    output = head.run("default", args, None, NeverStopped())
+    assert output.arrays["seen_by"].tolist() == [0, 1, 1]
+
+
+def test_the_vehicle_ahead_is_looked_for_in_the_first_camera() -> None:
+    head = _head(AROUND, RIG_AROUND)
+    args = {"camera": _boxes(DOG), "left": _from_left(CAR), "lidar": _cloud()}
+    output = head.run("default", args, None, NeverStopped())
+    assert np.isnan(output.arrays["lead_distance"][0])
+
+
+def test_cameras_with_detectors_of_other_labels_are_refused() -> None:
+    other = {**AROUND, "left": (OutputSpec("boxes", "boxes", ("cat",)),)}
+    with pytest.raises(ConfigError, match="the boxes of camera and left have other labels"):
+        _head(other, RIG_AROUND)
