@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tectum.errors import TectumError
+from tectum.errors import DeviceError, TectumError
 from tectum.inference.files import check_hash, find_file
 from tectum.inference.stage import OutputSpec
 from tectum.units import duration_text
 from tectum_launch.checks.base import Fusion
-from tectum_launch.findings import Finding
+from tectum_launch.findings import Finding, KeyPath
 
 __all__ = ["models_are_whole", "stages_can_be_built", "variants_get_cheaper"]
 
@@ -49,12 +49,18 @@ def stages_can_be_built(fusion: Fusion) -> Iterator[Finding]:
             try:
                 outputs[item.name] = _outputs(fusion, item.encoder, {item.name: ()})
             except TectumError as error:
-                yield fusion.finding(fusion.stage_path(item.encoder), f"{error}", level="error")
+                path = _path(error, fusion.stage_path(item.encoder))
+                yield fusion.finding(path, f"{error}", level="error")
                 return
     try:
         _outputs(fusion, fusion.plan.head, outputs)
     except TectumError as error:
-        yield fusion.finding(("head",), f"{error}", level="error")
+        yield fusion.finding(_path(error, ("head",)), f"{error}", level="error")
+
+
+def _path(error: TectumError, stage: KeyPath) -> KeyPath:
+    """Return the key to change: what stands in the way may be the device, not the stage."""
+    return ("device", "require") if isinstance(error, DeviceError) else stage
 
 
 def _outputs(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tectum.inference.device import CUDA, why_not
 from tectum.testing.nets import write_encoder
-from tectum_launch.checks import fusions_of
+from tectum_launch.checks import check_graph, fusions_of
 from tectum_launch.checks.models import variants_get_cheaper
 from tectum_launch.compile import load_graph
 
@@ -59,3 +60,17 @@ def test_costs_are_those_of_the_device_that_is_required(texts) -> None:
     for device in ("{require: cuda}", "{require: gpu, prefer: [cuda]}"):
         (text,) = texts(device)
         assert text.startswith("variant int8 takes 4.0 ms on cuda, no less than fp16 with 1.0 ms")
+
+
+@pytest.mark.skipif(why_not(CUDA) == "", reason="this machine has CUDA")
+def test_a_gpu_that_is_required_and_not_there_is_told_at_its_key(texts, write_graph) -> None:
+    path = write_graph(GRAPH.replace("{require: cpu}", "{require: gpu}"))
+    (text,) = [
+        item.text
+        for item in check_graph(load_graph(str(path), cores=2), thorough=True)
+        if item.level == "error"
+    ]
+    assert text.startswith(
+        f"{path}:10:23: nodes.perception.device.require: require: gpu: no such device can be used "
+        "here (cuda: libcuda.so.1: cannot open shared object file"
+    )
