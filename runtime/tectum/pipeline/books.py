@@ -64,7 +64,7 @@ class Books:
         """All such inputs; the first is `trigger`."""
         for port in self.triggers:
             port.raw.least_silence_ns = TRIGGER_SILENCE_NS
-            port.raw.grace_ns = plan.budget_ns // 2 or NEVER_NS
+            port.raw.usable_ns = plan.budget_ns or NEVER_NS
         self.wanted = requirements(plan)
         self.leases = Leases()
         self.runs = Runs(plan.lanes, self.leases)
