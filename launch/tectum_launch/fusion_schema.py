@@ -63,7 +63,7 @@ class InputConfig(NodeConfig):
     """How much of it is kept: {duration, size}."""
     silent_after: PositiveDuration | None = None
     """Not heard for so long means silent; default: three periods plus jitter, at least 250 ms; of a
-    trigger two periods, jitter and half the budget at the most, at least 100 ms."""
+    trigger two periods, jitter and as much of a third as the budget spares, at least 100 ms."""
 
 
 def _trigger(value: Any) -> Any:

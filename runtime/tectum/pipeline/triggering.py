@@ -14,7 +14,7 @@ from tectum.pipeline.opened import open_set
 from tectum.pipeline.port import Port
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS
-from tectum.sync.triggers import NO_TRIGGER, Due, next_rate, next_substitute
+from tectum.sync.triggers import NO_TRIGGER, Due, missed, next_rate, next_substitute
 
 __all__ = ["Triggering"]
 
@@ -44,6 +44,7 @@ class Triggering:
             end_ns = sample.stamp_ns - port.plan.offset_ns + sample.span_ns
             due = Due(self._books.now_ns, at_ns, end_ns)
             if not self._covered(port, due):
+                self._make_up(port, due)
                 self._accept(due, port)
         else:
             self._anchor_ns = sample.stamp_ns - port.plan.offset_ns
@@ -69,10 +70,11 @@ class Triggering:
         if books.stopped:
             return NO_TRIGGER
         if books.trigger is not None:
-            if not books.plan.substitute or any(port.raw.expected for port in books.triggers):
+            if books.trigger.raw.expected or not books.plan.substitute:
                 return NO_TRIGGER
-            usable_ns = books.plan.budget_ns - books.planner.whole_ns()
-            return next_substitute(books.trigger.raw, self.last_ns, now_ns, usable_ns)
+            if any(port.raw.expected for port in books.triggers):
+                return NO_TRIGGER
+            return next_substitute(books.trigger.raw, self.last_ns, now_ns, self._usable_ns())
         if not self._anchor_ns:
             return NO_TRIGGER
         due = next_rate(self._anchor_ns, self.last_ns, books.plan.trigger_period_ns)
@@ -85,6 +87,16 @@ class Triggering:
             return all(port.raw.state is Listening.ENDED for port in books.triggers)
         ended = all(port.raw.state is Listening.ENDED for port in books.ports)
         return ended and self.due(books.now_ns) is NO_TRIGGER
+
+    def _make_up(self, port: Port, due: Due) -> None:
+        """Let stand-ins answer what was missed before a trigger, where that was more than one."""
+        if self._books.plan.substitute and port is self._books.trigger and self.last_ns > 0:
+            for stand_in in missed(port.raw, self.last_ns, due, self._usable_ns()):
+                self._accept(stand_in)
+
+    def _usable_ns(self) -> int:
+        """Return how long after the end of its capture a trigger can still be answered in time."""
+        return self._books.plan.budget_ns - self._books.planner.whole_ns()
 
     def _accept(self, due: Due, port: Port | None = None) -> None:
         """Open a set for a trigger, or say at once why there is none; without `port`, time asks."""
@@ -102,7 +114,9 @@ class Triggering:
             self._losing.shed(opened, "trigger_disorder")
             return
         self.last_ns, self._last_port = due.t_ns, port
-        if port is None and books.trigger is not None:
+        if port is not None and books.plan.budget_ns:
+            port.raw.usable_ns = self._usable_ns()
+        elif books.trigger is not None and port is None:
             opened.flag("substituted")
         for item in books.ports:
             item.waiting += 1

@@ -32,7 +32,7 @@ _FIRST_SOUND_NS = 1_000_000_000
 _FUTURE_NS = 1_000_000_000
 """A stamp this far ahead of its arrival is a broken clock, not a fast network."""
 _SWAP_NS = 20_000_000
-"""Two messages that change places on their way are waited for: a period, or this if shorter."""
+"""Two messages that change places on their way are waited for where a period is no longer."""
 _STEP_PERIODS = 4
 _LEAST_STEP_NS = 50_000_000
 _UNKNOWN_STEP_NS = 500_000_000
@@ -61,7 +61,6 @@ class Stream:
         "ends",
         "expected",
         "first_held",
-        "grace_ns",
         "heard_ns",
         "least_silence_ns",
         "plan",
@@ -69,6 +68,7 @@ class Stream:
         "runs",
         "samples",
         "state",
+        "usable_ns",
     )
 
     def __init__(self, plan: InputPlan, reach_ns: int = 0) -> None:
@@ -90,8 +90,9 @@ class Stream:
         self.added_ns = 0
         """Reference point of the sample that was added last."""
         self.least_silence_ns = LEAST_SILENCE_NS
-        self.grace_ns = NEVER_NS
-        """How much longer than two periods it may be silent: a period, or this if shorter."""
+        self.usable_ns = NEVER_NS
+        """Of an input that triggers: how long after the end of a capture it can still be answered
+        in time."""
         self.promised_ns = -NEVER_NS
         self.state = Listening.UNHEARD
         self.expected = True
@@ -193,7 +194,7 @@ class Stream:
         cadence = self.cadence
         if cadence is UNKNOWN or not self.expected:
             return NEVER_NS
-        swap_ns = min(cadence.period_ns, _SWAP_NS)
+        swap_ns = cadence.period_ns if cadence.period_ns <= _SWAP_NS else 0
         return self.ats[-1] + cadence.usual_ns + cadence.latest_ns + swap_ns
 
     def likely_next_ns(self, now_ns: int) -> int:
@@ -218,7 +219,10 @@ class Stream:
             return NEVER_NS
         if self.state is Listening.UNHEARD:
             return started_ns + max(self._longest_silence_ns(), _FIRST_SOUND_NS)
-        return self.heard_ns + self._silence_ns
+        silent_at_ns = self.heard_ns + self._silence_ns
+        if self.usable_ns < NEVER_NS and self.ends and not self.plan.silent_after_ns:
+            return self._hurried_ns(silent_at_ns)
+        return silent_at_ns
 
     def _learn(self) -> None:
         """Learn the rhythm anew, and how long this input may say nothing."""
@@ -235,8 +239,20 @@ class Stream:
         period_ns = self.period_ns()
         if not period_ns:
             return _FIRST_SOUND_NS
-        grace_ns = min(period_ns, self.grace_ns)
-        return max(2 * period_ns + self.cadence.jitter_ns + grace_ns, self.least_silence_ns)
+        return max(3 * period_ns + self.cadence.jitter_ns, self.least_silence_ns)
+
+    def _hurried_ns(self, silent_at_ns: int) -> int:
+        """Return when a trigger input counts as silent: while its second miss can be answered.
+
+        Never before two periods and the jitter are over.
+        """
+        period_ns = self.period_ns()
+        if not period_ns:
+            return silent_at_ns
+        # the period is not known to the last bit, and ticks come a little late
+        answerable_ns = self.ends[-1] + self.usable_ns + 2 * period_ns - period_ns // 16
+        least_ns = max(2 * period_ns + self.cadence.jitter_ns, self.least_silence_ns)
+        return max(self.heard_ns + least_ns, min(silent_at_ns, answerable_ns))
 
     # -- queries of alignments: indices into the columns, -1 for none
 

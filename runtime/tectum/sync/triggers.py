@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS, Stream
 
-__all__ = ["Due", "next_rate", "next_substitute"]
+__all__ = ["Due", "missed", "next_rate", "next_substitute"]
 
 
 class Due(NamedTuple):
@@ -60,6 +60,35 @@ def next_substitute(stream: Stream, last_ns: int, now_ns: int, usable_ns: int = 
             skipped += 1  # this one is past being answered; the one after it is not
         t_ns += skipped * period_ns
     return _due(t_ns, span_ns, transit_ns)
+
+
+def missed(stream: Stream, last_ns: int, came: Due, usable_ns: int) -> list[Due]:
+    """Return stand-ins for the instants before a trigger that came after more than one was lost.
+
+    Those that can still be answered in time, so that a trigger input that speaks again just before
+    its silence is noticed leaves no longer gap than one that speaks just after it.
+
+    Args:
+        stream: the trigger input's; it holds what came already.
+        last_ns: the stamp of the last trigger, real or not.
+        came: the real one.
+        usable_ns: as with `next_substitute`.
+    """
+    period_ns = stream.period_ns()
+    if not period_ns or came.t_ns - last_ns < 5 * period_ns // 2 or not _was_quiet(stream):
+        return []
+    span_ns = came.end_ns - came.t_ns
+    overdue_ns = came.at_ns - usable_ns - span_ns - last_ns
+    first = max(1, -(-overdue_ns // period_ns))
+    instants = range(last_ns + first * period_ns, came.t_ns - period_ns // 2, period_ns)
+    return [Due(came.at_ns, t_ns, t_ns + span_ns) for t_ns in instants]
+
+
+def _was_quiet(stream: Stream) -> bool:
+    """Return whether nothing arrived for two periods, either: no clock has jumped ahead."""
+    if len(stream.arrivals) < 2:
+        return False
+    return stream.arrivals[-1] - stream.arrivals[-2] > 2 * stream.period_ns()
 
 
 def _due(t_ns: int, span_ns: int, transit_ns: int) -> Due:

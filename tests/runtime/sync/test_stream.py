@@ -3,6 +3,8 @@
 Timelines: one column is 1 ms; a sample is heard when its capture is over.
 """
 
+import pytest
+
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.plan import AlignPlan, InputPlan
@@ -257,12 +259,19 @@ def test_an_input_is_silent_after_three_periods_and_its_jitter() -> None:
     assert stream.silent_at_ns(0) == START_NS + 400 * NS_PER_MS + 300 * NS_PER_MS
 
 
-def test_a_trigger_input_is_given_as_much_less_as_the_budget_asks() -> None:
+@pytest.mark.parametrize(
+    ("usable_ms", "limit_ms"), [(500, 300), (96.25, 290), (26.25, 220), (-5, 200)]
+)
+def test_a_trigger_input_is_silent_while_its_second_missed_instant_can_be_answered(
+    usable_ms: float, limit_ms: int
+) -> None:
+    # What came took no time to arrive; an instant that takes longer than usable_ms is lost.
     stream = _stream()
-    stream.grace_ns, stream.least_silence_ns = 40 * NS_PER_MS, TRIGGER_SILENCE_NS
+    stream.least_silence_ns = TRIGGER_SILENCE_NS
     stream.hear("heard")
     _hear_row(stream, 5, period_ns=100 * NS_PER_MS)
-    assert stream.silent_at_ns(0) == START_NS + 400 * NS_PER_MS + 240 * NS_PER_MS
+    stream.usable_ns = round(usable_ms * NS_PER_MS)
+    assert stream.silent_at_ns(0) == stream.heard_ns + limit_ms * NS_PER_MS
 
 
 def test_a_fast_input_is_given_a_quarter_of_a_second() -> None:
