@@ -98,8 +98,9 @@ def decode_reference(
         _refuse("number of frames", len(frames), f"2 to {2 + MAX_BUFFERS}")
     topic = topic_of(bytes(frames[0][: MAX_TOPIC_BYTES + 1]))
     document = _unpack(frames[1])
-    if document.get("v") != VERSION:
-        _refuse("version (v)", document.get("v"), f"{VERSION}")
+    version = document.get("v")
+    if type(version) is not int or version != VERSION:  # True equals 1
+        _refuse("version (v)", version, f"{VERSION}")
     kind = document.get("k")
     if not isinstance(kind, str) or kind not in _KINDS:
         _refuse("kind (k)", kind, f"one of {', '.join(_KINDS)}")
