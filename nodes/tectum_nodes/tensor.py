@@ -1,8 +1,8 @@
 """Numbers with a stamp from anywhere, so that they can be fused: IMU, poses, scalars as a `tensor`.
 
-Live from UDP datagrams (one message each: numbers as text, or packed little-endian float32 or
-float64), or from a CSV file that is played at the pace of its stamps. Each message has one buffer,
-float64 (columns,), and the columns' names in `columns`.
+Live from UDP datagrams or a ZeroMQ publisher (one message each: numbers as text, or packed
+little-endian float32 or float64), or from a CSV file that is played at the pace of its stamps. Each
+message has one buffer, float64 (columns,), and the columns' names in `columns`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tectum_nodes.datagrams import Datagram, DatagramSocket, interface_address
 from tectum_nodes.device_clock import DeviceClock
 from tectum_nodes.playback import playback_begin_ns
 from tectum_nodes.reconnecting import reconnected
+from tectum_nodes.zmq_rows import address_trouble, zmq_rows
 
 __all__ = ["TensorConfig", "TensorNode"]
 
@@ -51,8 +52,15 @@ class TensorConfig(NodeConfig):
     """Who may send."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """UDP port."""
+    zmq: str = ""
+    """Address of a ZeroMQ publisher: ipc:///PATH or tcp://ADDRESS:PORT. Numbers are the last frame
+    of a message."""
+    subscribe: str = ""
+    """Of a ZeroMQ publisher: with what the first frame begins; default: anything."""
+    server_key: str = ""
+    """Public CURVE key (Z85) of a ZeroMQ publisher; a must where it is on another machine."""
     format: Literal["text", "float32", "float64"] = "text"
-    """Of a datagram: numbers separated by commas or blanks, or packed little-endian."""
+    """Of a datagram or message: numbers separated by commas or blanks, or packed little-endian."""
     rate: Rate | None = None
     """Expected messages per second; only for what the graph expects."""
     delay: Annotated[Duration, Field(ge=0)] = 0
@@ -66,10 +74,12 @@ class TensorConfig(NodeConfig):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        live = bool(self.interface and self.sender and self.port)
-        if live == bool(self.csv):
-            msg = "a tensor source takes `csv`, or `interface`, `sender` and `port`"
+        udp = bool(self.interface and self.sender and self.port)
+        if [udp, bool(self.csv), bool(self.zmq)].count(True) != 1:
+            msg = "a tensor source takes `csv`, or `zmq`, or `interface`, `sender` and `port`"
             raise ValueError(msg)
+        if self.zmq and (trouble := address_trouble(self.zmq, self.server_key)):
+            raise ValueError(trouble)
         if self.stamp and self.stamp not in self.columns:
             msg = f"`stamp` must be one of `columns`{nearest_name(self.stamp, self.columns)}"
             raise ValueError(msg)
@@ -102,7 +112,7 @@ class TensorNode(SensorNode):
         self._frame_id = config.frame or context.name
         if config.csv:
             next(self._lines(), None)
-        else:
+        elif config.interface:
             interface_address(config.interface)
 
     def captures(self, context: Context) -> Iterator[Capture | Announcement]:
@@ -115,22 +125,26 @@ class TensorNode(SensorNode):
     def _live(self, context: Context) -> Iterator[Capture]:
         config, clock = self.config, DeviceClock(self.config.delay)
         refused = 0
+        for datagram in self._datagrams(context):
+            row = _numbers(datagram.data, config.format, len(config.columns))
+            if row is None:
+                refused += 1
+                if refused == 1:
+                    text = "a datagram does not hold %d numbers (%s): refused, as others like it"
+                    context.log.warning(text, len(config.columns), config.format)
+                continue
+            yield self._capture(row, *self._stamped(row, datagram, clock))
+
+    def _datagrams(self, context: Context) -> Iterator[Datagram]:
+        config, clock = self.config, context.clock
+        if config.zmq:
+            yield from zmq_rows(
+                config.zmq, config.subscribe, config.server_key, clock, config.silence,
+                lambda: context.stopping,
+            )  # fmt: skip
+            return
         with DatagramSocket(config.interface, config.port, config.sender) as opened:
-            stream = opened.stream(
-                context.clock, config.silence, lambda: context.stopping, context.name
-            )
-            for datagram in stream:
-                row = _numbers(datagram.data, config.format, len(config.columns))
-                if row is None:
-                    refused += 1
-                    if refused == 1:
-                        count = len(config.columns)
-                        text = (
-                            "a datagram does not hold %d numbers (%s): refused, as others like it"
-                        )
-                        context.log.warning(text, count, config.format)
-                    continue
-                yield self._capture(row, *self._stamped(row, datagram, clock))
+            yield from opened.stream(clock, config.silence, lambda: context.stopping, context.name)
 
     def _stamped(self, row: list[float], datagram: Datagram, clock: DeviceClock) -> tuple[int, int]:
         config = self.config

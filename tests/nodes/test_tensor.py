@@ -3,10 +3,12 @@
 import socket
 import struct
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zmq
 from pydantic import ValidationError
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
@@ -135,3 +137,68 @@ def test_without_a_stamp_the_arrival_is_taken() -> None:
     ages = [m.header.sent_ns - m.header.stamp_ns for m in messages]
     assert len(ages) == 2
     assert all(3 * NS_PER_MS <= age < NS_PER_S // 2 for age in ages)
+
+
+def heard_over_zmq(address: str, key: bytes = b"", **options: object) -> list[Message]:
+    """Return what a node hears of a publisher that is there, goes, and comes back."""
+    clock = GraphClock()
+    context = MemoryContext("imu", clock=clock)
+    context.record("tensor")
+    source = {"zmq": address, "columns": ["a", "b"], "silence": "200ms", **options}
+    node = TensorNode(TensorConfig.model_validate(source))
+    node.open(context)
+    thread = threading.Thread(target=node.run, args=(context,))
+    thread.start()
+    for _ in range(2):
+        with zmq.Context() as own, own.socket(zmq.PUB) as publisher:
+            publisher.set(zmq.LINGER, 0)
+            if key:
+                publisher.set(zmq.CURVE_SERVER, 1)
+                publisher.set(zmq.CURVE_SECRETKEY, key)
+            publisher.bind(address)
+            for number in range(80):
+                publisher.send_multipart([b"imu", f"{number} {-number}".encode()])
+                publisher.send_multipart([b"other", b"99 99"])
+                publisher.send_multipart([b"imu", b"no numbers"])
+                clock.sleep_until_ns(clock.now_ns() + 10 * NS_PER_MS)
+        clock.sleep_until_ns(clock.now_ns() + 300 * NS_PER_MS)
+    context.stop()
+    thread.join()
+    return [m for m in context.sent("tensor") if m.header.kind is Kind.TENSOR]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("secured", [False, True])
+def test_a_zmq_publisher_is_heard_and_heard_again_when_it_comes_back(
+    secured: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    public, secret = zmq.curve_keypair()
+    options = {"server_key": public.decode()} if secured else {}
+    key = secret if secured else b""
+    messages = heard_over_zmq(f"ipc://{tmp_path}/imu", key, subscribe="imu", **options)
+    numbers = [message.array().tolist() for message in messages]
+    assert all(b == -a for a, b in numbers)
+    firsts = [a for a, _ in numbers]
+    assert sum(after <= before for before, after in pairwise(firsts)) == 1  # it began once more
+    assert "nothing from ipc://" in caplog.text
+
+
+@pytest.mark.realtime
+def test_a_zmq_publisher_with_another_key_is_not_heard(tmp_path: Path) -> None:
+    _, secret = zmq.curve_keypair()
+    other, _ = zmq.curve_keypair()
+    assert heard_over_zmq(f"ipc://{tmp_path}/imu", secret, server_key=other.decode()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("tcp://10.1.2.3:5555", "is another machine: give its `server_key`"),
+        ("tcp://*:5555", "is no address; write ipc:///PATH or tcp://ADDRESS:PORT"),
+        ("tcp://0.0.0.0:5555", "is no address"),
+        ("udp://127.0.0.1:5", "is no address"),
+    ],
+)
+def test_an_address_that_is_open_or_wrong_is_refused(address: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        TensorConfig.model_validate({"columns": ["a"], "zmq": address})

@@ -135,7 +135,9 @@ def _imu(cdr: Cdr) -> RosMessage:
     known = cdr.floats(9)[0] >= 0  # a covariance that begins with -1: there is no orientation
     angular, _, linear, _ = cdr.floats(3), cdr.floats(9), cdr.floats(3), cdr.floats(9)
     numbers = [*(orientation if known else [np.nan] * 4), *angular, *linear]
-    return RosMessage(stamp_ns, frame, (np.array(numbers, np.float64),), {"columns": _IMU})
+    return RosMessage(
+        stamp_ns, frame, (np.array(numbers, np.float64),), {"names": ["values"], "columns": _IMU}
+    )
 
 
 _IMU: list[Value] = ["qx", "qy", "qz", "qw", "wx", "wy", "wz", "ax", "ay", "az"]
