@@ -45,6 +45,16 @@ class NodeReference:
             lines.append(f"      {' '.join((field.description or '').split())}")
         return "\n".join(lines)
 
+    def rows(self) -> list[str]:
+        """Return its keys as the rows of a Markdown table: name, default, meaning."""
+        rows = []
+        for name, field in self.config.model_fields.items():
+            default = _default(self.config, name, field)
+            shown = f"`{default}`" if default and not default.startswith("(") else default
+            meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+            rows.append(f"| `{field.alias or name}` | {shown} | {meaning} |")
+        return rows
+
     def document(self) -> dict[str, Any]:
         """Return it as plain data, the configuration as a JSON schema."""
         return {
