@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -48,17 +50,19 @@ def probed(run: str, settings: Iterable[str], duration_ns: int) -> dict[str, Any
         raise ConfigError(msg)
     node = made(_config(made, run, settings))
     clock = GraphClock()
-    context = MemoryContext(run, clock=clock, run={"offset_ns": clock.offset_ns})
     outputs = node.outputs_of(node.config)
-    context.record(*outputs)
-    try:
-        node.open(context)
-        timer = threading.Timer(duration_ns / NS_PER_S, context.stop)
-        timer.start()
-        node.run(context)
-        timer.cancel()
-    finally:
-        node.close()
+    with tempfile.TemporaryDirectory(prefix="tectum-probe-") as folder:
+        document = {"offset_ns": clock.offset_ns}
+        context = MemoryContext(run, clock=clock, run=document, folder=Path(folder))
+        context.record(*outputs)
+        try:
+            node.open(context)
+            timer = threading.Timer(duration_ns / NS_PER_S, context.stop)
+            timer.start()
+            node.run(context)
+            timer.cancel()
+        finally:
+            node.close()
     headers = {name: [message.header for message in context.sent(name)] for name in outputs}
     return {name: _facts(found) for name, found in headers.items()}
 

@@ -57,3 +57,17 @@ def test_cameras_are_listed_and_a_node_without_devices_says_so() -> None:
 def test_wrong_settings_are_said(run: str, setting: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         probed(run, [setting], 1)
+
+
+@pytest.mark.realtime
+def test_a_probe_knows_nothing_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is played begins anew, whatever another probe has left in the temporary folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "playback_begin").write_text("1000")
+    (tmp_path / "velodyne").mkdir()
+    for frame in range(3):
+        np.zeros((2, 4), np.float32).tofile(tmp_path / f"velodyne/{frame:06}.bin")
+    found = probed("kitti_lidar", [f"folder={tmp_path}"], 2_000_000_000)
+    assert found["points"]["messages"] == 3
