@@ -28,6 +28,7 @@ SHIPPED = {
     "microphone": "tectum_nodes.microphone:MicrophoneNode",
     "ouster": "tectum_nodes.ouster:OusterNode",
     "pictures": "tectum_nodes.pictures:PicturesNode",
+    "program": "tectum_nodes.program:ProgramNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
     "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",
