@@ -16,7 +16,6 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import replace
 from types import TracebackType
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock, GraphClock
@@ -75,7 +74,7 @@ class Embedded:
         self._wake = threading.Event()
         self._closing = False
         self._desk = Desk(self.plan, self.stages)
-        self._lanes = Lanes(self.plan.lanes, self.clock, on_done=self._wake.set)
+        self._lanes = Lanes(self.plan.lanes, self.clock, on_done=self._run_ended)
         self._desk.shell = self._shell = Shell(
             self.plan, self.stages, self._lanes, self.clock, self._desk, self._desk.failed
         )
@@ -113,8 +112,7 @@ class Embedded:
             ClosedError: the node was closed.
         """
         now_ns = self.clock.now_ns()
-        header = replace(
-            self._header(topic, array, fields),
+        header = self._header(topic, array, fields)._replace(
             stamp_ns=now_ns if stamp_ns is None else stamp_ns,
             span_ns=span_ns,
             error_ns=error_ns,
@@ -231,6 +229,11 @@ class Embedded:
         shell.stop()
         self._lanes.close()
         self._desk.end()
+
+    def _run_ended(self) -> None:
+        """Go on in the lane's thread, and leave the rest to the loop."""
+        self._shell.run_ended()
+        self._wake.set()
 
     def _take(self, topic: str, message: Message | None) -> None:
         for name in self._inputs[topic]:

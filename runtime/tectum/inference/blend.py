@@ -7,7 +7,6 @@ A pose is moved on a straight line and turned by spherical linear interpolation,
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +38,7 @@ def blended(cut: Cut) -> Cut:
         raise DataError(msg)
     weight = cut.weight_ppm / _PPM
     header = one.header
-    between = replace(
-        other.header,
+    between = other.header._replace(
         stamp_ns=header.stamp_ns + round((other.header.stamp_ns - header.stamp_ns) * weight),
         error_ns=max(header.error_ns, other.header.error_ns),
     )

@@ -8,7 +8,6 @@ with the stamp of the record and a sequence number counted by the reader.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,7 +103,7 @@ def _jpeg_of_raw(header: Header, view: memoryview, *, raw: bool) -> Message:
         return Message(header, (JpegPayload(view, encoding, header.buffers[0]),))
     fields = {**header.fields, "encoding": "jpeg"}
     spec = BufferSpec("uint8", (view.nbytes,))
-    return _message(replace(header, fields=fields), np.frombuffer(view, np.uint8), spec)
+    return _message(header._replace(fields=fields), np.frombuffer(view, np.uint8), spec)
 
 
 def _payloads(header: Header, buffers: list[memoryview]) -> tuple[Payload, ...]:
@@ -139,15 +138,15 @@ def _parsed(schema: str, small: bytes) -> Any:
 
 def _message(header: Header, array: AnyArray, spec: BufferSpec | None = None) -> Message:
     spec = spec or BufferSpec(array.dtype.name, array.shape)
-    return Message(replace(header, buffers=(spec,)), (ArrayPayload(array),))
+    return Message(header._replace(buffers=(spec,)), (ArrayPayload(array),))
 
 
 def _compressed(header: Header, fields: Any, view: memoryview) -> Message | None:
     if fields.format in ("jpeg", "jpg"):
-        header = replace(header, fields={"encoding": "jpeg"})
+        header = header._replace(fields={"encoding": "jpeg"})
         return _message(header, np.frombuffer(view, np.uint8))
     if fields.format in ("png", "webp"):
-        header = replace(header, fields={"encoding": "bgr8"})
+        header = header._replace(fields={"encoding": "bgr8"})
         return _message(header, decoded(view, "bgr8"))
     return None  # a frame of a video is no picture by itself
 
@@ -168,7 +167,7 @@ def _raw_image(header: Header, fields: Any, view: memoryview) -> Message | None:
         raise DataError(msg)
     rows = np.frombuffer(view, np.uint8).reshape(fields.height, fields.step)[:, :width_bytes]
     image = np.ascontiguousarray(rows).view(dtype).reshape(fields.height, fields.width, *depth)
-    return _message(replace(header, fields={"encoding": encoding}), image)
+    return _message(header._replace(fields={"encoding": encoding}), image)
 
 
 def _audio(header: Header, fields: Any, view: memoryview) -> Message | None:
@@ -180,7 +179,7 @@ def _audio(header: Header, fields: Any, view: memoryview) -> Message | None:
     first = round(header.stamp_ns * rate_hz / 1_000_000_000)  # an index on the stamps' timeline
     facts = {"rate_hz": rate_hz, "first": first}
     samples = np.frombuffer(bytes(view), "int16").reshape(count, channels)
-    return _message(replace(header, span_ns=span_ns, fields=facts), samples)
+    return _message(header._replace(span_ns=span_ns, fields=facts), samples)
 
 
 _NUMERIC = ("", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
@@ -202,13 +201,13 @@ def _points(header: Header, fields: Any, view: memoryview) -> Message | None:
     )
     packed = np.frombuffer(view, layout)
     points = np.stack([packed[name].astype(np.float32) for name in names], axis=1)
-    return _message(replace(header, fields={"names": names}), points)
+    return _message(header._replace(fields={"names": names}), points)
 
 
 def _pose(header: Header, fields: Any, _view: memoryview) -> Message:
     child = getattr(fields, "child_frame_id", "")
     parent = getattr(fields, "parent_frame_id", header.frame_id)
-    header = replace(header, frame_id=parent, fields={"child_frame_id": child} if child else {})
+    header = header._replace(frame_id=parent, fields={"child_frame_id": child} if child else {})
     return _message(header, _pose_array(fields))
 
 

@@ -27,7 +27,8 @@ CAUSES = ("overtaken", "skipped", "disconnected")
 """What this side may name as the cause of a loss of its own."""
 JOINING_TAKES = 16
 """How many messages may reach a subscriber before its publisher has taken up that it joined."""
-_UNNUMBERED = (Kind.PROMISE, Kind.END)
+_STATEMENT, _LATCHED, _PROMISE, _END = Kind.STATEMENT, Kind.LATCHED, Kind.PROMISE, Kind.END
+_OF_STATEMENTS = f"/{STATEMENT}"
 
 
 @dataclass(slots=True)
@@ -129,24 +130,26 @@ class Inbox:
     def take(self, message: Message) -> list[Received]:
         """Return what the subscriber hands out for `message`: gaps before it, and itself."""
         header = message.header
-        if header.kind is Kind.STATEMENT and header.topic.endswith(f"/{STATEMENT}"):
+        kind, topic, seq = header.kind, header.topic, header.seq
+        if kind is _STATEMENT and topic.endswith(_OF_STATEMENTS):
             return self._statement(message)
-        if header.topic not in self._topics:
+        if topic not in self._topics:
             self.refuse(OTHER)
             return []
-        account = self._account(header.topic, header.incarnation)
-        account.begin(header.seq)
-        if header.kind in _UNNUMBERED:
-            account.ended |= header.kind is Kind.END
-            return [*self._gap(header, account, header.seq), Received(message)]
-        if header.seq < account.expected:
+        account = self._account(topic, header.incarnation)
+        account.begin(seq)
+        if kind is _PROMISE or kind is _END:
+            account.ended |= kind is _END
+            return [*self._gap(header, account, seq), Received(message)]
+        if seq < account.expected:
             return self._repeated(message, account)
-        if header.kind is Kind.LATCHED:
-            account.latched = header.seq
-        gaps = self._gap(header, account, header.seq)
-        account.expected = header.seq + 1
+        if kind is _LATCHED:
+            account.latched = seq
+        gaps = self._gap(header, account, seq) if seq > account.expected else ()
+        account.expected = seq + 1
         account.received += 1
-        account.nbytes += sum(payload.nbytes for payload in message.payloads)
+        for payload in message.payloads:
+            account.nbytes += payload.nbytes
         return [*gaps, Received(message)]
 
     def lose(self, header: Header, cause: str) -> list[Received]:
@@ -220,17 +223,18 @@ class Inbox:
 
     def _account(self, topic: str, incarnation: int) -> _Account:
         lives = self._accounts[topic]
-        if incarnation not in lives:
-            lives[incarnation] = _Account()
+        account = lives.get(incarnation)
+        if account is None:
+            account = lives[incarnation] = _Account()
             if len(lives) > LIVES_KEPT:
                 oldest, *_ = (life for life in lives if life != _PAST)
                 lives.setdefault(_PAST, _Account()).absorb(lives.pop(oldest))
-        return lives[incarnation]
+        return account
 
     @staticmethod
     def _repeated(message: Message, account: _Account) -> list[Received]:
         """Drop what came before; a constant fact is repeated on purpose, for whoever missed it."""
-        if message.header.kind is not Kind.LATCHED:
+        if message.header.kind is not _LATCHED:
             account.duplicates += 1
         elif message.header.seq > account.latched:
             account.latched = message.header.seq

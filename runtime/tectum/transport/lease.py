@@ -14,14 +14,13 @@ import fcntl
 import os
 from collections import deque
 
-import numpy as np
-
 from tectum.errors import WireError
 from tectum.message import AnyArray, BufferSpec
-from tectum.transport.payload import HeldPayload
+from tectum.transport.payload import WIRE_DTYPES, HeldPayload
 from tectum.transport.pool_file import PoolFile, lock
 from tectum.transport.reference import Reference, offsets
 from tectum.transport.region import Region
+from tectum.transport.wire import buffer_spec
 
 __all__ = ["OvertakenError", "PoolPayload", "PoolReader"]
 
@@ -52,35 +51,40 @@ class PoolReader:
             OvertakenError: the slot has been written again, or its publisher was reaped.
             WireError: the reference fits no pool.
         """
-        region = self._leases(reference.pool).take(reference, self._end)
+        leases = self._pools.get(reference.pool) or self._opened(reference.pool)
+        whole = specs[0] if len(specs) == 1 else buffer_spec("uint8", reference.nbytes)
+        content = leases.take(reference, whole, self._ended)
         self._live += 1
         while self._ended:
             self._ended.popleft()
             self._live -= 1
-        content = region.array()
-        del region
         if self._live > self._hold:
             content = content.copy()  # the lease ends with the region, right here
             content.flags.writeable = False
-        begins, _ = offsets(spec.nbytes for spec in specs)
-        return tuple(
-            PoolPayload(content[begin : begin + spec.nbytes], spec)
+        if len(specs) == 1:
+            return (PoolPayload(content, specs[0]),)
+        begins, _ = offsets([spec.nbytes for spec in specs])
+        parts = [
+            content[begin : begin + spec.nbytes].view(WIRE_DTYPES[spec.dtype]).reshape(spec.shape)
             for begin, spec in zip(begins, specs, strict=True)
-        )
+        ]
+        return tuple(map(PoolPayload, parts, specs))
 
-    def _end(self) -> None:
-        self._ended.append(None)
+    def pass_over(self, reference: Reference) -> None:
+        """Say that this reader is done with a message that it never looks at."""
+        leases = self._pools.get(reference.pool)
+        if leases is not None:
+            leases.pass_over(reference)
 
-    def _leases(self, name: str) -> _Leases:
-        if name not in self._pools:
-            try:
-                file = PoolFile.open(name)
-            except WireError as error:
-                if isinstance(error.__cause__, FileNotFoundError):
-                    raise OvertakenError from error
-                raise
-            self._forget_former(name)
-            self._pools[name] = _Leases(file)
+    def _opened(self, name: str) -> _Leases:
+        try:
+            file = PoolFile.open(name)
+        except WireError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise OvertakenError from error
+            raise
+        self._forget_former(name)
+        self._pools[name] = _Leases(file)
         return self._pools[name]
 
     def _forget_former(self, name: str) -> None:
@@ -103,30 +107,39 @@ class _Leases:
         self._file = file
         self._idle: deque[int] = deque()
 
-    def take(self, reference: Reference, ended: object) -> Region:
-        """Return the bytes of a slot, leased until no array on them is left."""
+    def take(self, reference: Reference, spec: BufferSpec, ended: deque[None]) -> AnyArray:
+        """Return the content of a slot, leased until no array on it is left; add to `ended` then.
+
+        `spec` has no more bytes than the reference.
+        """
         file, slot = self._file, reference.slot
         if not (reference.epoch == file.epoch and 0 <= slot < file.slots):
             msg = f"{file.name} has no slot {slot} in epoch {reference.epoch}"
             raise WireError(msg)
-        if not 0 <= reference.nbytes <= file.slot_bytes:
+        if not spec.nbytes <= reference.nbytes <= file.slot_bytes:
             msg = f"{file.name}: {reference.nbytes} bytes in a slot of {file.slot_bytes}"
             raise WireError(msg)
         fd = self._description()
         if not lock(fd, fcntl.F_RDLCK, slot):
             self._idle.append(fd)
             raise OvertakenError
-        if int(file.sequences[slot]) != reference.sequence:
+        if file.sequences[slot] != reference.sequence:
             self._unlock(fd, slot)
             raise OvertakenError
 
         def freed() -> None:
             file.done[slot] += 1
             self._unlock(fd, slot)
-            ended()  # type: ignore[operator]
+            ended.append(None)
 
         address = file.address + slot * file.slot_bytes
-        return Region(address, reference.nbytes, file, writable=False, freed=freed)
+        return Region(address, spec.dtype, spec.shape, file, writable=False, freed=freed).array()
+
+    def pass_over(self, reference: Reference) -> None:
+        """Count this reader as done with a slot, unless that holds another message by now."""
+        file, slot = self._file, reference.slot
+        if 0 <= slot < file.slots and file.sequences[slot] == reference.sequence:
+            file.done[slot] += 1
 
     def _description(self) -> int:
         """Return an open file of its own, so that its lock is nobody else's."""
@@ -150,8 +163,8 @@ class PoolPayload(HeldPayload[AnyArray]):
     __slots__ = ()
 
     def __init__(self, content: AnyArray, spec: BufferSpec) -> None:
-        """Be the bytes `content`."""
+        """Be the array `content`."""
         super().__init__(content, content.nbytes, spec)
 
     def _array(self, held: AnyArray) -> AnyArray:
-        return held.view(np.dtype(self._spec.dtype)).reshape(self._spec.shape)
+        return held

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from tectum.clock import NS_PER_S, Clock
-from tectum.message import Message, Value
+from tectum.message import AnyArray, ArrayPayload, Header, Message, Value
 from tectum.transport.base import Received
 from tectum.transport.inbox import Inbox
 from tectum.transport.joining import joining
@@ -117,9 +117,9 @@ class MemoryPublisher(_Wakeable, OutboxPublisher):
         self._told.append(subscription)
         self.wake()
 
-    def _send(self, message: Message) -> bool:
-        encode(message.header)  # what the wire would refuse is refused here as well
-        return self._bus.deliver(message)
+    def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
+        encode(header)  # what the wire would refuse is refused here as well
+        return self._bus.deliver(Message(header, tuple([ArrayPayload(item) for item in arrays])))
 
     def _subscriptions(self) -> list[bytes]:
         return [self._told.popleft() for _ in range(len(self._told))]

@@ -13,23 +13,16 @@ import secrets
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from tectum.clock import NS_PER_MS, Clock
 from tectum.errors import ContractError
-from tectum.message import (
-    DTYPES,
-    AnyArray,
-    ArrayPayload,
-    BufferSpec,
-    Header,
-    Kind,
-    Message,
-    Value,
-)
+from tectum.message import DTYPES, AnyArray, Header, Kind, Value
 from tectum.transport.joining import Guest, guest_of
 from tectum.transport.topics import topic_name
+from tectum.transport.wire import buffer_spec
 
 __all__ = ["STATEMENT", "NoSlotError", "OutboxPublisher", "new_incarnation"]
 
@@ -40,7 +33,8 @@ FULL_QUEUES_KEPT = 64
 """How many places where a queue was found full a statement repeats."""
 _NAMES = {np.dtype(name).newbyteorder("<"): name for name in DTYPES}
 """NumPy works a dtype's name out anew each time."""
-_UNNUMBERED = (Kind.PROMISE, Kind.END)
+_PROMISE, _END = Kind.PROMISE, Kind.END
+_NO_FIELDS: Mapping[str, Value] = MappingProxyType({})
 
 
 class NoSlotError(Exception):
@@ -61,7 +55,7 @@ class OutboxPublisher(ABC):
         self.incarnation = new_incarnation() if incarnation is None else incarnation
         self._clock = clock
         self._next: dict[str, int] = {}
-        self._latched: dict[str, Message] = {}
+        self._latched: dict[str, Header] = {}
         self._lost: dict[str, dict[str, int]] = {}
         self._full: deque[dict[str, int]] = deque(maxlen=FULL_QUEUES_KEPT)
         self._joined: dict[str, dict[str, int]] = {}
@@ -83,21 +77,22 @@ class OutboxPublisher(ABC):
     ) -> Header:
         """Send one message on `node/output`, never waiting; return its header."""
         topic = topic_name(self.node, output)
-        arrays = tuple([_sendable(topic, array) for array in arrays])
+        if arrays:
+            arrays = tuple([_sendable(topic, array) for array in arrays])
         header = Header(
-            topic=topic,
-            kind=kind,
-            seq=self._next.get(topic, 0),
-            stamp_ns=stamp_ns,
-            span_ns=span_ns,
-            error_ns=error_ns,
-            sent_ns=self._clock.now_ns(),
-            incarnation=self.incarnation,
-            frame_id=frame_id,
-            fields={} if fields is None else fields,
-            buffers=tuple([BufferSpec(_NAMES[array.dtype], array.shape) for array in arrays]),
+            topic,
+            kind,
+            self._next.get(topic, 0),
+            stamp_ns,
+            span_ns,
+            error_ns,
+            self._clock.now_ns(),
+            self.incarnation,
+            frame_id,
+            _NO_FIELDS if fields is None else fields,
+            tuple([buffer_spec(_NAMES[array.dtype], *array.shape) for array in arrays]),
         )
-        self._post(Message(header, tuple([ArrayPayload(array) for array in arrays])))
+        self._post(header, arrays)
         return header
 
     def latch(self, output: str, fields: Mapping[str, Value]) -> Header:
@@ -105,7 +100,7 @@ class OutboxPublisher(ABC):
         header = self.publish(
             output, Kind.LATCHED, stamp_ns=self._clock.now_ns(), fields=dict(fields)
         )
-        self._latched[header.topic] = Message(header)
+        self._latched[header.topic] = header
         return header
 
     def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
@@ -151,7 +146,7 @@ class OutboxPublisher(ABC):
             self._shut()
 
     @abstractmethod
-    def _send(self, message: Message) -> bool:
+    def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
         """Send to all who subscribed, without waiting; return False where a queue was full."""
 
     @abstractmethod
@@ -162,17 +157,16 @@ class OutboxPublisher(ABC):
     def _shut(self) -> None:
         """Close the socket."""
 
-    def _post(self, message: Message) -> None:
+    def _post(self, header: Header, arrays: tuple[AnyArray, ...]) -> None:
         if self._closed:
-            msg = f"{message.header.topic}: the publisher of {self.node} is closed"
+            msg = f"{header.topic}: the publisher of {self.node} is closed"
             raise ContractError(msg)
-        header = message.header
         try:
-            all_took_it = self._send(message)  # raises before it takes a number
+            all_took_it = self._send(header, arrays)  # raises before it takes a number
         except NoSlotError:
             self.name_loss(header.topic, "no_slot")
             return
-        if header.kind not in _UNNUMBERED:
+        if header.kind is not _PROMISE and header.kind is not _END:
             self._next[header.topic] = header.seq + 1
         if not all_took_it:
             places = self._counts()
@@ -197,8 +191,8 @@ class OutboxPublisher(ABC):
 
     def _repeat_facts(self) -> None:
         """Send the constant facts again, under their old numbers: who has them drops them."""
-        for message in self._latched.values():
-            self._send(message)
+        for header in self._latched.values():
+            self._send(header)
 
     def _state(self, *, final: bool) -> None:
         fields: dict[str, Value] = {

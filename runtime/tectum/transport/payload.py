@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from tectum.errors import ContractError
-from tectum.message import AnyArray, BufferSpec
+from tectum.message import DTYPES, AnyArray, BufferSpec
 
-__all__ = ["FramePayload", "HeldPayload"]
+__all__ = ["WIRE_DTYPES", "FramePayload", "HeldPayload"]
+
+WIRE_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
+"""What a buffer's items are: little-endian on every machine."""
 
 Held = TypeVar("Held")
 
@@ -73,11 +75,12 @@ class FramePayload(HeldPayload[bytes | memoryview]):
         super().__init__(buffer, len(buffer), spec)
 
     def _array(self, held: bytes | memoryview) -> AnyArray:
-        dtype = np.dtype(self._spec.dtype)
-        if sys.byteorder == "big":  # the wire is little-endian
-            dtype = dtype.newbyteorder("<")
-        array: AnyArray = np.frombuffer(held, dtype).reshape(self._spec.shape)
-        if not array.flags.aligned:
+        spec = self._spec
+        array: AnyArray = np.frombuffer(held, WIRE_DTYPES[spec.dtype]).reshape(spec.shape)
+        flags = array.flags
+        if not flags.aligned:
             array = array.copy()
-        array.flags.writeable = False
+            flags = array.flags
+        if flags.writeable:
+            flags.writeable = False
         return array

@@ -8,7 +8,6 @@ Unix time) and the error as a second.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.message import Header
@@ -60,8 +59,7 @@ class PeerClocks:
         error_ns = UNKNOWN_ERROR_NS
         if clock.known:
             error_ns = min(clock.error_ns(self._clock.now_ns()), UNKNOWN_ERROR_NS)
-        return replace(
-            header,
+        return header._replace(
             stamp_ns=clock.ours_ns(header.stamp_ns),
             sent_ns=clock.ours_ns(header.sent_ns),
             error_ns=header.error_ns + error_ns,

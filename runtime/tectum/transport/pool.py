@@ -13,7 +13,9 @@ import fcntl
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from tectum.message import AnyArray, BufferSpec
 from tectum.transport.outbox import NoSlotError
@@ -54,7 +56,8 @@ class _Pool:
         self._lendings = 0
         self._returned: deque[tuple[int, int]] = deque()
         """Address and loan of arrays that are gone, published or not."""
-        self._expected = 1
+        self._last, self._readers = 0, 1
+        """The slot that was published last, and how many read it."""
 
     @property
     def slot_bytes(self) -> int:
@@ -62,35 +65,38 @@ class _Pool:
 
     def place(self, arrays: Sequence[AnyArray], limit: int, readers: int) -> Reference:
         """Return a reference to `arrays`, copied into a slot unless they were lent from one."""
-        begins, end = offsets(array.nbytes for array in arrays)
-        slot = self._lent(arrays)
+        file = self.file
+        begins, end = offsets([array.nbytes for array in arrays])
+        slot = self._lent(arrays) if self._loans else None
         if slot is None:
             slot = self._claim(limit, readers)
             for array, begin in zip(arrays, begins, strict=True):
-                at = slot * self.slot_bytes + begin
-                goal = self.file.bytes[at : at + array.nbytes]
-                goal.view(array.dtype).reshape(array.shape)[...] = array
+                at = slot * file.slot_bytes + begin
+                file.bytes[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
         self._sequence += 1
-        self.file.done[slot] = 0
-        self.file.sequences[slot] = self._sequence
-        lock(self.file.locks, fcntl.F_UNLCK, slot)
-        return Reference(self.file.name, self.file.epoch, slot, self._sequence, end)
+        self._last, self._readers = slot, readers
+        file.done[slot] = 0
+        file.sequences[slot] = self._sequence
+        lock(file.locks, fcntl.F_UNLCK, slot)
+        return Reference(file.name, file.epoch, slot, self._sequence, end)
 
-    def loan(self, nbytes: int, limit: int, readers: int) -> Region:
+    def loan(self, dtype: str, shape: tuple[int, ...], limit: int, readers: int) -> Region:
         """Return the bytes of a slot that is locked until they are published or dropped."""
         slot = self._claim(limit, readers)
         address = self.file.address + slot * self.slot_bytes
         self._lendings += 1
         ticket = (address, self._lendings)
         self._loans[address] = (slot, self._lendings)
-        return Region(
-            address, nbytes, self.file, writable=True, freed=lambda: self._returned.append(ticket)
-        )
+
+        def freed() -> None:
+            self._returned.append(ticket)
+
+        return Region(address, dtype, shape, self.file, writable=True, freed=freed)
 
     def is_done(self) -> bool:
         """Return whether readers are done with everything that was published."""
-        used = self.file.sequences > 0
-        return bool((self.file.done[used] >= self._expected).all())
+        slots = zip(self.file.sequences, self.file.done, strict=True)
+        return all(done >= self._readers for sequence, done in slots if sequence)
 
     def _lent(self, arrays: Sequence[AnyArray]) -> int | None:
         """Return the slot that the one array is the beginning of, if it was lent."""
@@ -106,33 +112,30 @@ class _Pool:
             NoSlotError: readers hold them all.
             _NoMemoryError: not one slot could be given memory.
         """
-        self._take_returned()
-        lent = {slot for slot, _ in self._loans.values()}
+        if self._returned:
+            self._take_returned()
+        lent = [slot for slot, _ in self._loans.values()]
         for slot in self._candidates(limit, readers):
             if slot in lent or not lock(self.file.locks, fcntl.F_WRLCK, slot):
                 continue
             if slot < self._allocated or self._allocate(slot):
-                self._learn(slot)
                 return slot
             lock(self.file.locks, fcntl.F_UNLCK, slot)
         if self._full and not self._allocated:
             raise _NoMemoryError
         raise NoSlotError
 
-    def _candidates(self, limit: int, readers: int) -> list[int]:
-        """Return slots in the order in which they should be tried."""
-        self._expected = min(self._expected, max(1, readers))
+    def _candidates(self, limit: int, readers: int) -> Iterator[int]:
+        """Yield slots in the order in which they should be tried."""
+        if self._allocated and self.file.done[self._last] >= readers:
+            yield self._last
         sequences = self.file.sequences[: self._allocated].tolist()
         done = self.file.done[: self._allocated].tolist()
         by_age = sorted(range(self._allocated), key=sequences.__getitem__)
-        freed = [slot for slot in reversed(by_age) if done[slot] >= self._expected]
-        fresh = [self._allocated] if self._allocated < limit and not self._full else []
-        return [*freed, *fresh, *(slot for slot in by_age if done[slot] < self._expected)]
-
-    def _learn(self, slot: int) -> None:
-        """See how many readers were done with what is overwritten now: so many read this topic."""
-        if self.file.sequences[slot]:
-            self._expected = max(1, int(self.file.done[slot]))
+        yield from [slot for slot in reversed(by_age) if done[slot] >= readers]
+        if self._allocated < limit and not self._full:
+            yield self._allocated
+        yield from [slot for slot in by_age if done[slot] < readers]
 
     def _allocate(self, slot: int) -> bool:
         self._full = not self.file.allocate(slot)
@@ -159,7 +162,6 @@ class Pools:
         """
         self.holds = 0
         """How many leases all present readers may hold."""
-        self.readers = 1
         self._run, self._node = run, node
         self._epoch, self._say = epoch, say
         self._lock = threading.Lock()
@@ -170,19 +172,19 @@ class Pools:
         self._warned: set[str] = set()
         remove_pools(run, node)
 
-    def place(self, topic: str, arrays: Sequence[AnyArray]) -> Reference | None:
-        """Return a reference to `arrays` in shared memory; None: send them inline.
+    def place(self, topic: str, arrays: Sequence[AnyArray], readers: int = 1) -> Reference | None:
+        """Return a reference to `arrays`, which `readers` read in place; None: send them inline.
 
         Raises:
             NoSlotError: readers hold every slot.
         """
         if not self._usable:
             return None
-        _, size = offsets(array.nbytes for array in arrays)
+        _, size = offsets([array.nbytes for array in arrays])
         with self._lock:
             try:
                 pool = self._fitting(topic, size)
-                return pool.place(arrays, self._limit(pool), self.readers)
+                return pool.place(arrays, self._limit(pool), readers)
             except _NoMemoryError:
                 self._give_up(size)
                 return None
@@ -190,7 +192,9 @@ class Pools:
                 self._name_holders(topic)
                 raise
 
-    def loan(self, topic: str, dtype: str, shape: tuple[int, ...]) -> AnyArray | None:
+    def loan(
+        self, topic: str, dtype: str, shape: tuple[int, ...], readers: int = 1
+    ) -> AnyArray | None:
         """Return a writable array inside shared memory; None: use memory of your own."""
         nbytes = BufferSpec(dtype, shape).nbytes
         if not self._usable or nbytes == 0:
@@ -198,13 +202,13 @@ class Pools:
         with self._lock:
             try:
                 pool = self._fitting(topic, nbytes)
-                region = pool.loan(nbytes, self._limit(pool), self.readers)
+                region = pool.loan(dtype, shape, self._limit(pool), readers)
             except _NoMemoryError:
                 self._give_up(nbytes)
                 return None
             except NoSlotError:
                 return None
-        return region.array().view(dtype).reshape(shape)
+        return region.array()
 
     def close(self) -> None:
         """Remove pools with which all readers are done; others stay until the run is reaped."""

@@ -92,9 +92,9 @@ class PoolFile:
         table = mmap.mmap(locks, table_size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self.bytes: NDArray[np.uint8] = np.frombuffer(mapped, np.uint8)
         self.address = int(self.bytes.__array_interface__["data"][0])
-        both = np.frombuffer(table, "<u8", offset=TABLE_BYTES).reshape(2, self.slots)
-        self.sequences: NDArray[np.uint64] = both[0]
-        self.done: NDArray[np.uint64] = both[1]
+        both = memoryview(table)[TABLE_BYTES:table_size].cast("Q")
+        self.sequences = both[: self.slots]
+        self.done = both[self.slots :]
         self.locks, self._data = locks, data  # only now: what fails here is closed by the caller
 
     @classmethod

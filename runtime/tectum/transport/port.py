@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from tectum.errors import ConfigError
-from tectum.message import Payload
+from tectum.message import AnyArray, Header
 from tectum.transport.endpoint import check_endpoint, check_remote
 from tectum.transport.queues import bounded_queue
+from tectum.transport.reference import Reference
 from tectum.transport.refusals import LISTENING, Refusals
 from tectum.transport.security import Security
 from tectum.transport.waiter import can_be_read
+from tectum.transport.wire import encode_header, inline_topic, shared_topic, topic_frame
 
 __all__ = ["HEARTBEAT_MS", "Port"]
 
@@ -31,7 +34,7 @@ LINGER_MS = 200
 MAX_SUBSCRIPTION_BYTES = 4096
 HEARTBEAT_MS = 500
 """A peer on another host that says nothing for three of these is taken for gone."""
-_MORE = zmq.NOBLOCK | zmq.SNDMORE
+_MORE, _LAST = int(zmq.NOBLOCK | zmq.SNDMORE), int(zmq.NOBLOCK)
 
 
 class Port:
@@ -45,9 +48,10 @@ class Port:
         """
         self._queue, self._largest = queue, 0
         self._path, self._inode = Path(), 0
+        self._subscribed: Counter[bytes] = Counter()
         self._refusals: Refusals | None = None
         self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
-        self.socket.set(zmq.XPUB_VERBOSE, 1)
+        self.socket.set(zmq.XPUB_VERBOSER, 1)
         self.socket.set(zmq.XPUB_NODROP, 1)
         self.socket.set(zmq.SNDHWM, queue)
         self.socket.set(zmq.LINGER, LINGER_MS)
@@ -72,21 +76,77 @@ class Port:
         """Return the folder of the Unix socket."""
         return self._path.parent
 
-    def parts(self, topic: bytes, header: bytes, payloads: tuple[Payload, ...]) -> list[Any]:
-        """Return the parts of a message whose payloads go inline."""
-        if not payloads:
-            return [topic, header]
-        self._bound_queue(sum([payload.nbytes for payload in payloads]))
-        return [topic, header, *[_lent(payload) for payload in payloads]]
+    def send(
+        self,
+        header: Header,
+        arrays: Sequence[AnyArray],
+        reference: Reference | None,
+        patience: Callable[[], Callable[[], bool]],
+    ) -> bool:
+        """Send to everyone; where a queue is full and patience ends, to all others.
 
-    def send(self, parts: list[Any], try_again: Callable[[], bool]) -> bool:
-        """Send to everyone; where a queue is full and `try_again` says no, to all others.
+        With `reference` the arrays go only to those who asked for them in its place. `patience` is
+        asked where a queue is full, for what says whether to try once more.
 
         Returns:
             Whether everyone got it.
         """
+        topic, packed = topic_frame(header.topic), encode_header(header, reference)
+        if reference is None:
+            parts = self._parts(arrays) if arrays else []
+            return self._send([topic, packed, *parts], patience)
+        all_took_it = self._send([topic, packed], patience)
+        whole = inline_topic(header.topic)
+        if self._subscribed[whole]:
+            parts = self._parts(arrays)
+            all_took_it &= self._send([whole, encode_header(header), *parts], patience)
+        return all_took_it
+
+    def subscriptions(self) -> Iterator[bytes]:
+        """Yield the subscriptions (1, prefix) and their ends (0, prefix) since the last call."""
+        if self._refusals is not None:
+            self._refusals.look()
+        while can_be_read(self.socket):
+            subscription = b"".join(self.socket.recv_multipart(zmq.NOBLOCK))
+            self._note(subscription)
+            yield subscription
+
+    def close(self) -> None:
+        """Close, and remove the Unix socket unless a successor has taken its place."""
+        if self._refusals is not None:
+            self._refusals.close()
+        self.socket.close()
+        if self._inode:
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_ino == self._inode:
+                    self._path.unlink()
+
+    def readers(self, topic: str) -> int:
+        """Return how many subscribers read `topic` in shared memory; 0: it must go inline.
+
+        Who has subscribed to it in no other form than the plain one understands nothing else.
+        """
+        count = self._subscribed
+        readers = count[shared_topic(topic)]
+        return readers if count[topic_frame(topic)] <= readers + count[inline_topic(topic)] else 0
+
+    def _note(self, subscription: bytes) -> None:
+        """Keep count of who wants which topic in which form."""
+        self._subscribed[subscription[1:]] += 1 if subscription[:1] == b"\1" else -1
+
+    def _parts(self, arrays: Sequence[AnyArray]) -> list[Any]:
+        """Return the arrays as they are sent: copied, or lent where that is cheaper."""
+        self._bound_queue(sum([array.nbytes for array in arrays]))
+        return [
+            array if array.nbytes < LEND_FROM_BYTES else zmq.Frame(array, copy=False)
+            for array in arrays
+        ]
+
+    def _send(self, parts: list[Any], patience: Callable[[], Callable[[], bool]]) -> bool:
+        """Send to all who subscribed to the first of `parts`; return whether they got it."""
         if self._sent(parts):
             return True
+        try_again = patience()
         while True:
             can_be_read(self.socket)  # takes up what subscribers have read since; see ZMQ_EVENTS
             if self._sent(parts):
@@ -100,23 +160,6 @@ class Port:
             self.socket.set(zmq.XPUB_NODROP, 1)
         return False
 
-    def subscriptions(self) -> Iterator[bytes]:
-        """Yield the subscriptions (1, prefix) and their ends (0, prefix) since the last call."""
-        if self._refusals is not None:
-            self._refusals.look()
-        while can_be_read(self.socket):
-            yield b"".join(self.socket.recv_multipart(zmq.NOBLOCK))
-
-    def close(self) -> None:
-        """Close, and remove the Unix socket unless a successor has taken its place."""
-        if self._refusals is not None:
-            self._refusals.close()
-        self.socket.close()
-        if self._inode:
-            with contextlib.suppress(FileNotFoundError):
-                if self._path.stat().st_ino == self._inode:
-                    self._path.unlink()
-
     def _bound_queue(self, nbytes: int) -> None:
         """Let fewer messages wait where they are larger: queues are bounded in bytes too."""
         if nbytes > self._largest:
@@ -129,16 +172,10 @@ class Port:
         try:
             for part in parts[:-1]:
                 send(part, _MORE)
-            send(parts[-1], zmq.NOBLOCK)
+            send(parts[-1], _LAST)
         except zmq.Again:
             return False
         return True
-
-
-def _lent(payload: Payload) -> Any:
-    """Return an inline payload as it is sent: copied, or lent where that is cheaper."""
-    array = payload.array()
-    return array if payload.nbytes < LEND_FROM_BYTES else zmq.Frame(array, copy=False)
 
 
 def _bind(socket: zmq.Socket[bytes], endpoint: str) -> tuple[Path, int]:

@@ -1,6 +1,6 @@
 """The publisher over ZeroMQ: a Unix socket for this host, and a port for others if there are some.
 
-Large payloads travel through shared memory, unless a subscriber has joined that cannot read it.
+Large payloads travel through shared memory to those who can read it, inline to all others.
 Sending never waits, except for subscribers that joined as lossless. Where a subscriber's queue is
 full, the message goes to all others, and the place is stated: libzmq then leaves that subscriber
 out until it has read half of its queue, so every run of losses begins at a place that was seen and
@@ -9,7 +9,7 @@ named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.errors import ConfigError
-from tectum.message import AnyArray, BufferSpec, Message
+from tectum.message import AnyArray, BufferSpec, Header
 from tectum.transport.joining import guest_of
 from tectum.transport.outbox import OutboxPublisher, new_incarnation
 from tectum.transport.pool import Pools
@@ -26,7 +26,6 @@ from tectum.transport.reference import Reference
 from tectum.transport.security import Security
 from tectum.transport.topics import topic_name
 from tectum.transport.waiter import Waiter
-from tectum.transport.wire import encode
 
 __all__ = ["Remote", "ZmqPublisher"]
 
@@ -89,7 +88,8 @@ class ZmqPublisher(OutboxPublisher):
         array: AnyArray | None = None
         nbytes = BufferSpec(dtype, shape).nbytes
         if self._pools_wanted and nbytes >= SHARED_FROM_BYTES:
-            array = self._pools.loan(topic_name(self.node, output), dtype, shape)
+            topic = topic_name(self.node, output)
+            array = self._pools.loan(topic, dtype, shape, self._here.readers(topic))
         return np.empty(shape, dtype) if array is None else array
 
     def wait(self, timeout_ns: int) -> bool:
@@ -100,40 +100,33 @@ class ZmqPublisher(OutboxPublisher):
         """End a `wait` of the owning thread; may be called from any thread."""
         self._waiter.wake()
 
-    def _send(self, message: Message) -> bool:
-        reference = self._placed(message)
-        payloads = message.payloads
-        until_ns = self._clock.now_ns() + PATIENCE_NS
-
-        def try_again() -> bool:
-            return self._wait_for_the_lossless(until_ns)
-
-        all_took_it = True
-        for port in self._ports:
-            if port is not self._here and not self._far:
-                continue
-            at_hand = reference if port is self._here else None
-            topic, header = encode(message.header, at_hand)
-            parts = [topic, header] if at_hand else port.parts(topic, header, payloads)
-            all_took_it &= port.send(parts, try_again)
+    def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
+        reference = self._placed(header.topic, arrays) if arrays else None
+        all_took_it = self._here.send(header, arrays, reference, self._patience)
+        if self._far:
+            all_took_it &= self._ports[-1].send(header, arrays, None, self._patience)
         return all_took_it
 
-    def _wait_for_the_lossless(self, until_ns: int) -> bool:
-        """Wait a moment and return True where somebody wants to lose nothing, for a while."""
-        now_ns = self._clock.now_ns()
-        if now_ns >= until_ns or not any(guest.lossless for guest in self._guests.values()):
-            return False
-        self._clock.sleep_until_ns(now_ns + NS_PER_MS)
-        return True
+    def _patience(self) -> Callable[[], bool]:
+        """Return what waits a moment and returns True where somebody wants to lose nothing."""
+        until_ns = self._clock.now_ns() + PATIENCE_NS
+        lossless = any(guest.lossless for guest in self._guests.values())
 
-    def _placed(self, message: Message) -> Reference | None:
+        def try_again() -> bool:
+            now_ns = self._clock.now_ns()
+            if now_ns >= until_ns or not lossless:
+                return False
+            self._clock.sleep_until_ns(now_ns + NS_PER_MS)
+            return True
+
+        return try_again
+
+    def _placed(self, topic: str, arrays: tuple[AnyArray, ...]) -> Reference | None:
         """Return where in shared memory the payloads are now; None: they go inline."""
-        if not (self._pools_wanted and message.payloads):
+        if not self._pools_wanted or sum([array.nbytes for array in arrays]) < SHARED_FROM_BYTES:
             return None
-        if sum([payload.nbytes for payload in message.payloads]) < SHARED_FROM_BYTES:
-            return None
-        arrays = [payload.array() for payload in message.payloads]
-        return self._pools.place(message.header.topic, arrays)
+        readers = self._here.readers(topic)
+        return self._pools.place(topic, arrays, readers) if readers else None
 
     def _subscriptions(self) -> Iterator[bytes]:
         for port in self._ports:
@@ -147,9 +140,9 @@ class ZmqPublisher(OutboxPublisher):
     def _take_up(self, subscriptions: Iterable[bytes]) -> bool:
         newcomers = super()._take_up(subscriptions)
         near = [guest for guest in self._guests.values() if guest.name not in self._far]
-        holds = [guest.hold for guest in near]
-        self._pools.holds, self._pools.readers = sum(holds), len(holds)
-        self._pools_wanted = bool(holds) and all(holds)
+        holds = [guest.hold for guest in near if guest.hold]
+        self._pools.holds = sum(holds)
+        self._pools_wanted = bool(holds)
         return newcomers
 
     def _shut(self) -> None:

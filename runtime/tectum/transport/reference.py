@@ -5,12 +5,13 @@ The buffers of a message lie in one slot, one behind the other, each at a multip
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = ["ALIGNMENT", "Reference", "offsets"]
 
 ALIGNMENT = 64
+_AT_ONCE = (0,)
 
 
 class Reference(NamedTuple):
@@ -26,9 +27,12 @@ class Reference(NamedTuple):
     """From the beginning of the first buffer to the end of the last."""
 
 
-def offsets(sizes: Iterable[int]) -> tuple[list[int], int]:
+def offsets(sizes: Sequence[int]) -> tuple[Sequence[int], int]:
     """Return where in a slot buffers of these sizes begin, and where the last ends (bytes)."""
-    begins, end = [], 0
+    if len(sizes) == 1:
+        return _AT_ONCE, sizes[0]
+    begins: list[int] = []
+    end = 0
     for size in sizes:
         begin = -(-end // ALIGNMENT) * ALIGNMENT
         begins.append(begin)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tectum.message import AnyArray
+from tectum.transport.payload import WIRE_DTYPES
 
 __all__ = ["Region"]
 
@@ -21,19 +23,26 @@ class Region:
     __slots__ = ("__array_interface__", "__weakref__", "_freed", "_keep")
 
     def __init__(
-        self, address: int, nbytes: int, keep: object, *, writable: bool, freed: Callable[[], None]
+        self,
+        address: int,
+        dtype: str,
+        shape: tuple[int, ...],
+        keep: object,
+        *,
+        writable: bool,
+        freed: Callable[[], None],
     ) -> None:
-        """Stand for `nbytes` at `address` in memory that `keep` keeps mapped."""
+        """Stand for an array at `address` in memory that `keep` keeps mapped."""
         self.__array_interface__: dict[str, Any] = {
             "version": 3,
-            "shape": (nbytes,),
-            "typestr": "|u1",
+            "shape": shape,
+            "typestr": WIRE_DTYPES[dtype].str,
             "data": (address, not writable),
         }
         self._keep, self._freed = keep, freed
 
-    def array(self) -> NDArray[np.uint8]:
-        """Return the bytes."""
+    def array(self) -> AnyArray:
+        """Return the array."""
         return np.asarray(self)
 
     def __del__(self) -> None:

@@ -29,7 +29,13 @@ from tectum.transport.reference import Reference
 from tectum.transport.refusals import CONNECTING, Refusals
 from tectum.transport.security import Security
 from tectum.transport.waiter import Waiter, can_be_read
-from tectum.transport.wire import decode_reference, topic_frame, topic_of
+from tectum.transport.wire import (
+    decode_reference,
+    inline_topic,
+    shared_topic,
+    topic_frame,
+    topic_of,
+)
 
 __all__ = ["DEFAULT_HOLD", "Far", "ZmqSubscriber"]
 
@@ -41,6 +47,9 @@ CONNECT_MS = 1000
 """How long a connection to another host may take to come about before it is tried anew."""
 LOOK_EVERY_NS = 10 * NS_PER_MS
 MAX_FRAME_BYTES = 512 * 1024 * 1024
+COPIED_BELOW_BYTES = 64 * 1024
+"""Smaller frames are copied: cheaper than to look after their memory, and so they are aligned."""
+_NOBLOCK = int(zmq.NOBLOCK)
 _LASTING = (Kind.LATCHED, Kind.STATEMENT, Kind.PROMISE, Kind.END)
 _log = logging.getLogger(__name__)
 
@@ -102,7 +111,7 @@ class ZmqSubscriber:
         allowed = [check_endpoint(endpoint) for endpoint in endpoints]
         hold = hold if pools_are_possible() else 0
         self._inbox = Inbox(name, topics)
-        self._reader = PoolReader(hold)
+        self._hold, self._reader = hold, PoolReader(hold)
         self._delivery, self._queue, self._largest = delivery, queue, 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._socket.set(zmq.RCVHWM, queue)
@@ -110,9 +119,12 @@ class ZmqSubscriber:
         self._socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.set(zmq.RECONNECT_IVL_MAX, 0)
         self._socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        self._seen_empty = False
+        form = shared_topic if hold else inline_topic
         publishing = {*nodes, *(topic.partition("/")[0] for topic in topics)}
         for topic in (*topics, *(f"{node}/{STATEMENT}" for node in publishing)):
             self._socket.subscribe(topic_frame(topic))
+            self._socket.subscribe(form(topic))
         self._socket.subscribe(joining(name, hold, delivery))
         for endpoint in allowed:
             self._socket.connect(endpoint)
@@ -129,20 +141,25 @@ class ZmqSubscriber:
             self._look_far()
         come: list[_Come] = []
         results: list[Received] = []
+        newest = self._delivery == "newest"
         for _ in range(limit):
-            if not can_be_read(self._socket):
-                break
             frames = self._frames()
+            if frames is None:
+                break
             parsed = self._parsed(frames)
-            if parsed is not None and self._delivery == "newest":
+            if parsed is not None and newest:
                 come.append(parsed)
             elif parsed is not None:
                 results += self._taken(parsed)
-        return results if self._delivery != "newest" else self._newest(come)
+            if not can_be_read(self._socket):
+                self._seen_empty = True
+                break
+        return self._newest(come) if newest else results
 
     def wait(self, timeout_ns: int) -> bool:
         """Wait until something has arrived or `wake` was called; False on time-out."""
-        return self._waiter.wait(timeout_ns)
+        seen_empty, self._seen_empty = self._seen_empty, False
+        return self._waiter.wait(timeout_ns, seen_empty=seen_empty)
 
     def wake(self) -> None:
         """End a `wait` of the owning thread; may be called from any thread."""
@@ -180,25 +197,30 @@ class ZmqSubscriber:
             self._refusals.look()
             self._clocks.serve()
 
-    def _frames(self) -> list[bytes | memoryview]:
-        """Return the frames of the next message: topic and header copied, buffers as they lie."""
+    def _frames(self) -> list[bytes | memoryview] | None:
+        """Return the frames of the next message, None: there is none. Small ones are copied."""
         receive = self._socket.recv
-        frames: list[bytes | memoryview] = []
-        more = True
-        while more:
-            frame = receive(zmq.NOBLOCK, copy=False)
-            frames.append(frame.buffer if len(frames) > 1 else frame.bytes)
-            more = frame.more
+        try:
+            frame = receive(_NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        frames: list[bytes | memoryview] = [frame.bytes]
+        while frame.more:
+            frame = receive(_NOBLOCK, copy=False)
+            frames.append(frame.bytes if len(frame) < COPIED_BELOW_BYTES else frame.buffer)
         return frames
 
     def _parsed(self, buffers: list[bytes | memoryview]) -> _Come | None:
-        """Return a message as it came, or None where it is malformed."""
+        """Return a message as it came, or None where it is malformed or comes inline as well."""
         self._bound_queue(buffers)
         try:
-            return _Come(*decode_reference(buffers), buffers[2:])
+            header, reference = decode_reference(buffers)
         except WireError as error:
             self._refuse(_topic_or_other(buffers[0]), error)
             return None
+        if reference is not None and not self._hold:
+            return None
+        return _Come(header, reference, buffers[2:])
 
     def _newest(self, come: Sequence[_Come]) -> list[Received]:
         """Take the newest of each topic, and what takes no place of another."""
@@ -206,6 +228,8 @@ class ZmqSubscriber:
         results: list[Received] = []
         for index, item in enumerate(come):
             if _can_age(item) and index != last[item.header.topic]:
+                if item.reference is not None:
+                    self._reader.pass_over(item.reference)
                 results += self._inbox.lose(item.header, "skipped")
             else:
                 results += self._taken(item)
@@ -216,8 +240,7 @@ class ZmqSubscriber:
         if self._clocks is not None:
             header = self._clocks.translated(header, header.topic.partition("/")[0])
         if reference is None:
-            pairs = zip(buffers, header.buffers, strict=True)
-            payloads: tuple[Payload, ...] = tuple([FramePayload(*pair) for pair in pairs])
+            payloads: tuple[Payload, ...] = tuple(map(FramePayload, buffers, header.buffers))
             return self._inbox.take(Message(header, payloads))
         try:
             payloads = self._reader.payloads(reference, header.buffers)
@@ -236,7 +259,9 @@ class ZmqSubscriber:
 
     def _bound_queue(self, buffers: Sequence[bytes | memoryview]) -> None:
         """Let fewer messages wait where they are larger: queues are bounded in bytes too."""
-        nbytes = sum(map(len, buffers))
+        nbytes = 0
+        for buffer in buffers:
+            nbytes += len(buffer)
         if nbytes > self._largest:
             self._largest = nbytes
             self._socket.set(zmq.RCVHWM, bounded_queue(self._queue, nbytes))

@@ -17,7 +17,7 @@ from tectum.clock import NS_PER_S, Clock
 
 __all__ = ["Waiter", "can_be_read"]
 
-_EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
+_EVENTS, _POLLIN = zmq.EVENTS, int(zmq.POLLIN)
 
 
 def can_be_read(item: zmq.Socket[bytes]) -> bool:
@@ -37,10 +37,14 @@ class Waiter:
         self._writer.setblocking(False)
         self._descriptors = [self._reader.fileno(), *(int(item.FD) for item in sockets)]
 
-    def wait(self, timeout_ns: int) -> bool:
-        """Return True when a socket can be read or `wake` was called, False on time-out."""
+    def wait(self, timeout_ns: int, *, seen_empty: bool = False) -> bool:
+        """Return True when a socket can be read or `wake` was called, False on time-out.
+
+        `seen_empty`: `can_be_read` said no to all sockets, and none was used since.
+        """
         until_ns = self._clock.now_ns() + timeout_ns
-        while not self._readable():
+        while seen_empty or not self._readable():
+            seen_empty = False
             remaining_s = max(0, until_ns - self._clock.now_ns()) / NS_PER_S
             changed, _, _ = select.select(self._descriptors, [], [], remaining_s)
             if self._descriptors[0] in changed:

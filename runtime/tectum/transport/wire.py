@@ -10,8 +10,10 @@ extension types, no trailing bytes, no pickle.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
 import msgpack
@@ -22,7 +24,18 @@ from tectum.message import DTYPES, BufferSpec, Header, Kind, Value
 from tectum.transport.kinds import kind_trouble
 from tectum.transport.reference import Reference, offsets
 
-__all__ = ["VERSION", "decode", "decode_reference", "encode", "topic_frame", "topic_of"]
+__all__ = [
+    "VERSION",
+    "buffer_spec",
+    "decode",
+    "decode_reference",
+    "encode",
+    "encode_header",
+    "inline_topic",
+    "shared_topic",
+    "topic_frame",
+    "topic_of",
+]
 
 VERSION = 1
 MAX_TOPIC_BYTES = 200
@@ -33,9 +46,15 @@ MAX_DEPTH = 32
 _INT63 = 2**63
 
 _TOPIC = re.compile(rb"[A-Za-z0-9_.-]+/@?[A-Za-z0-9_.-]+\0")
+_SHARED_MARK, _INLINE_MARK = b"=", b"!"
+_INTEGERS = {"q": 0, "t": -_INT63, "d": 0, "e": 0, "s": -_INT63, "i": 0}
+"""Key of a number -> the least that it may be."""
+_OPTIONAL = ("d", "e")
+_NO_FIELDS: Mapping[str, Value] = MappingProxyType({})
 _KINDS = {kind.value: kind for kind in Kind}
 _ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_threads = threading.local()
 
 
 def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, bytes]:
@@ -44,18 +63,23 @@ def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, b
     Raises:
         ContractError: a topic, field or size is not one that `decode` would accept.
     """
+    return topic_frame(header.topic), encode_header(header, reference)
+
+
+def encode_header(header: Header, reference: Reference | None = None) -> bytes:
+    """Return the header frame alone; see `encode`."""
     trouble = kind_trouble(header)
     if trouble is not None:
         msg = f"{header.topic}: {trouble}"
         raise ContractError(msg)
     document: dict[str, object] = {
         "v": VERSION,
-        "k": header.kind.value,
+        "k": header.kind,
         "i": header.incarnation,
         "q": header.seq,
         "t": header.stamp_ns,
         "s": header.sent_ns,
-        "b": [[spec.dtype, spec.shape] for spec in header.buffers],
+        "b": [(spec.dtype, spec.shape) for spec in header.buffers],
     }
     if header.span_ns:
         document["d"] = header.span_ns
@@ -66,12 +90,12 @@ def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, b
     if header.fields:
         document["x"] = header.fields
     if reference is not None:
-        document["p"] = list(reference)
+        document["p"] = reference
     packed = _pack(header.topic, document)
     if len(packed) > MAX_HEADER_BYTES:
         msg = f"{header.topic}: header of {len(packed)} bytes, at most {MAX_HEADER_BYTES}"
         raise ContractError(msg)
-    return topic_frame(header.topic), packed
+    return packed
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Header:
@@ -96,27 +120,39 @@ def decode_reference(
     """
     if not 2 <= len(frames) <= 2 + MAX_BUFFERS:
         _refuse("number of frames", len(frames), f"2 to {2 + MAX_BUFFERS}")
-    topic = topic_of(bytes(frames[0][: MAX_TOPIC_BYTES + 1]))
+    topic = topic_of(bytes(frames[0][: MAX_TOPIC_BYTES + 2]))
     document = _unpack(frames[1])
-    version = document.get("v")
+    get = document.get
+    version = get("v")
     if type(version) is not int or version != VERSION:  # True equals 1
         _refuse("version (v)", version, f"{VERSION}")
-    kind = document.get("k")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    kind = get("k")
+    if type(kind) is not str or kind not in _KINDS:
         _refuse("kind (k)", kind, f"one of {', '.join(_KINDS)}")
-    reference = _reference(document.get("p"))
+    place = get("p")
+    reference = None if place is None else _reference(place)
+    seq, stamp_ns, span_ns, error_ns = get("q"), get("t"), get("d", 0), get("e", 0)
+    sent_ns, incarnation = get("s"), get("i")
+    if not (
+        type(seq) is type(stamp_ns) is type(span_ns) is type(error_ns) is int
+        and type(sent_ns) is type(incarnation) is int
+        and 0 <= seq | span_ns | error_ns | incarnation < _INT63  # as if each was compared
+        and stamp_ns < _INT63
+        and sent_ns < _INT63  # MessagePack has none below -2^63
+    ):
+        _refuse_integers(document)
     header = Header(
-        topic=topic,
-        kind=_KINDS[kind],
-        seq=_integer(document, "q", 0),
-        stamp_ns=_integer(document, "t", -_INT63),
-        span_ns=_integer(document, "d", 0, default=0),
-        error_ns=_integer(document, "e", 0, default=0),
-        sent_ns=_integer(document, "s", -_INT63),
-        incarnation=_integer(document, "i", 0),
-        frame_id=_text(document, "f"),
-        fields=_fields(document.get("x", {})),
-        buffers=_buffers(document.get("b"), frames[2:], reference),
+        topic,
+        _KINDS[kind],
+        seq,
+        stamp_ns,
+        span_ns,
+        error_ns,
+        sent_ns,
+        incarnation,
+        _text(document, "f"),
+        _fields(get("x", _NO_FIELDS)),
+        _buffers(get("b"), frames, reference),
     )
     trouble = kind_trouble(header)
     if trouble is not None:
@@ -139,23 +175,45 @@ def topic_frame(topic: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
+def shared_topic(topic: str) -> bytes:
+    """Return the subscription that says: I read this topic in shared memory. Nothing is sent so."""
+    return _SHARED_MARK + topic_frame(topic)
+
+
+@lru_cache(maxsize=1024)
+def inline_topic(topic: str) -> bytes:
+    """Return the topic frame under which buffers are sent that others get by reference."""
+    return _INLINE_MARK + topic_frame(topic)
+
+
+@lru_cache(maxsize=1024)
 def topic_of(frame: bytes) -> str:
-    """Return the topic that a topic frame names.
+    """Return the topic that a topic frame names, plain or inline.
 
     Raises:
         WireError: not a topic ending in its only NUL.
     """
-    if len(frame) > MAX_TOPIC_BYTES or not _TOPIC.fullmatch(frame):
+    plain = frame.removeprefix(_INLINE_MARK)
+    if len(plain) > MAX_TOPIC_BYTES or not _TOPIC.fullmatch(plain):
         _refuse("topic frame", frame, "node/output in ASCII, ending in NUL")
-    return frame[:-1].decode("ascii")
+    return plain[:-1].decode("ascii")
 
 
 def _pack(topic: str, document: Mapping[str, object]) -> bytes:
     try:
-        return cast("bytes", msgpack.packb(document, use_bin_type=True, default=_plain))
+        return cast("bytes", _packer().pack(document))
     except (TypeError, ValueError, OverflowError) as error:
         msg = f"{topic}: a field is not null, bool, int, float, str, bytes, list or map: {error}"
         raise ContractError(msg) from error
+
+
+def _packer() -> msgpack.Packer:
+    """Return this thread's packer: a new one for each message costs as much as its packing."""
+    try:
+        return cast("msgpack.Packer", _threads.packer)
+    except AttributeError:
+        _threads.packer = msgpack.Packer(use_bin_type=True, default=_plain)
+        return _threads.packer
 
 
 def _plain(value: object) -> object:
@@ -190,11 +248,13 @@ def _refuse_extension(code: int, data: bytes) -> object:
     _refuse("extension type", code, "none")
 
 
-def _integer(document: Mapping[str, Any], key: str, least: int, default: int | None = None) -> int:
-    value = document.get(key, default)
-    if type(value) is not int or not least <= value < _INT63:
-        _refuse(f"integer ({key})", value, f"{least} to 2^63 - 1")
-    return value
+def _refuse_integers(document: Mapping[str, Any]) -> NoReturn:
+    """Name the first number of another type or range."""
+    for key, least in _INTEGERS.items():
+        value = document.get(key, 0 if key in _OPTIONAL else None)
+        if type(value) is not int or not least <= value < _INT63:
+            _refuse(f"integer ({key})", value, f"{least} to 2^63 - 1")
+    raise AssertionError(document)
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
@@ -206,9 +266,14 @@ def _text(document: Mapping[str, Any], key: str) -> str:
 
 def _fields(value: object) -> Mapping[str, Value]:
     """Return the kind's fields; a timestamp extension or a bomb of nested lists stops here."""
+    if value is _NO_FIELDS:
+        return _NO_FIELDS
     if not isinstance(value, dict):
         _refuse("fields (x)", type(value).__name__, "a map")
-    if all(type(key) is str and type(item) in _SCALARS for key, item in value.items()):
+    for key, item in value.items():
+        if type(key) is not str or type(item) not in _SCALARS:
+            break
+    else:
         return value
     level, depth = [cast("object", value)], 0
     while level:
@@ -248,22 +313,24 @@ def _reference(value: object) -> Reference | None:
 def _buffers(
     specs: object, frames: Sequence[bytes | memoryview], reference: Reference | None
 ) -> tuple[BufferSpec, ...]:
-    expected = "at least one" if reference else f"{len(frames)}, one per frame"
+    """Return the buffers that a header declares, which are the frames from the third on."""
+    count = len(frames) - 2
+    expected = "at least one" if reference else f"{count}, one per frame"
     if not isinstance(specs, list) or not (
-        0 < len(specs) <= MAX_BUFFERS and not frames if reference else len(specs) == len(frames)
+        0 < len(specs) <= MAX_BUFFERS and count == 0 if reference else len(specs) == count
     ):
         found = len(specs) if isinstance(specs, list) else type(specs).__name__
         _refuse("buffers (b)", found, f"a list of {expected}")
     found_specs = tuple([_buffer(spec) for spec in specs])
     if reference:
-        _, size = offsets(spec.nbytes for spec in found_specs)
+        _, size = offsets([spec.nbytes for spec in found_specs])
         if size != reference.nbytes:
             _refuse("size of a reference (p)", reference.nbytes, f"{size} bytes, as buffers imply")
         return found_specs
-    for spec, frame in zip(found_specs, frames, strict=True):
-        if spec.nbytes != len(frame):
+    for index, spec in enumerate(found_specs, 2):
+        if spec.nbytes != len(frames[index]):
             what = f"{spec.nbytes} bytes, as {spec.dtype} {list(spec.shape)} implies"
-            _refuse("buffer size", len(frame), what)
+            _refuse("buffer size", len(frames[index]), what)
     return found_specs
 
 
@@ -278,7 +345,13 @@ def _buffer(spec: object) -> BufferSpec:
     for extent in shape:
         if type(extent) is not int or not 0 <= extent < _INT63:
             _refuse("extent", extent, "0 to 2^63 - 1")
-    return BufferSpec(dtype, tuple(shape))
+    return buffer_spec(dtype, *shape)
+
+
+@lru_cache(maxsize=1024)
+def buffer_spec(dtype: str, *shape: int) -> BufferSpec:
+    """Return the one object for buffers of these: sensors send the same again and again."""
+    return BufferSpec(dtype, shape)
 
 
 def _refuse(what: str, found: object, allowed: str) -> NoReturn:

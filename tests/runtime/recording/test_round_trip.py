@@ -151,6 +151,7 @@ headers = st.builds(
     incarnation=st.integers(0, 2**63 - 1),
     frame_id=st.text(max_size=9),
     fields=st.dictionaries(st.text(max_size=8), values, max_size=5),
+    buffers=st.just(()),
 )
 
 

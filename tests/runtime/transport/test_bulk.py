@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zmq
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.message import Kind
@@ -36,12 +37,15 @@ class Host:
     def subscriber(self, name, **options):
         made = ZmqSubscriber(name, [self.endpoint], [TOPIC], CLOCK, **{"queue": 64, **options})
         self.subscribers.append(made)
-        wanted = {*self.publisher.joined(), name}
+        self.joined(*self.publisher.joined(), name)
+        return made
+
+    def joined(self, *names):
+        """Wait until exactly these subscribers are there."""
         until_ns = CLOCK.now_ns() + 5 * NS_PER_S
-        while self.publisher.joined() != wanted and CLOCK.now_ns() < until_ns:
+        while self.publisher.joined() != set(names) and CLOCK.now_ns() < until_ns:
             self.publisher.wait(10 * NS_PER_MS)
             self.publisher.serve()
-        return made
 
     def say(self, value, shape=SHAPE):
         array = np.full(shape, value % 251, np.uint8)
@@ -93,16 +97,33 @@ def test_large_payloads_lie_in_shared_memory_and_small_ones_come_inline(host):
     assert true(small)
 
 
-def test_as_soon_as_one_cannot_read_shared_memory_all_get_payloads_inline(host):
+@pytest.mark.parametrize("delivery", ["each", "newest", "lossless"])
+def test_who_cannot_read_shared_memory_gets_payloads_inline_and_the_others_do_not(host, delivery):
     ear = host.subscriber("ear")
-    foreign = host.subscriber("foreign", hold=0)
+    foreign = host.subscriber("foreign", hold=0, delivery=delivery)
+    for value in range(3):
+        host.say(value)
+        heard = [collect(end, 1)[0].message for end in (ear, foreign)]
+        assert all(map(true, heard))
+        assert [type(message.payloads[0]) for message in heard] == [PoolPayload, FramePayload]
+    for end in (ear, foreign):
+        _, row = host.finish(end)
+        assert (row["received"], row["unexplained"], row["duplicates"]) == (3, 0, 0)
+
+
+def test_who_knows_nothing_of_shared_memory_gets_its_topic_inline_and_all_others_with_it(host):
+    ear = host.subscriber("ear")
+    plain = zmq.Context.instance().socket(zmq.SUB)
+    plain.subscribe(b"eye/image\0")
+    plain.subscribe(b"\xffjoin/plain")
+    plain.connect(host.endpoint)
+    host.joined("ear", "plain")
     host.say(1)
-    kinds = [type(collect(end, 1)[0].message.payloads[0]) for end in (ear, foreign)]
-    assert kinds == [FramePayload, FramePayload]
-    foreign.close()
-    while host.publisher.joined() != {"ear"}:
-        host.publisher.wait(10 * NS_PER_MS)
-        host.publisher.serve()
+    assert plain.poll(2000)
+    assert len(plain.recv_multipart()) == 3
+    assert isinstance(collect(ear, 1)[0].message.payloads[0], FramePayload)
+    plain.close()
+    host.joined("ear")
     host.say(2)
     assert isinstance(collect(ear, 1)[0].message.payloads[0], PoolPayload)
 

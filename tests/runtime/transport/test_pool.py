@@ -67,7 +67,7 @@ def test_what_is_placed_is_read_where_it_lies(pools):
     flag = np.array([True, False, True])
     reference = pools.place("camera/image", [points, flag, frame(7)])
     specs = (BufferSpec("float32", (1000, 4)), BufferSpec("bool", (3,)), *SPECS)
-    begins, end = offsets(spec.nbytes for spec in specs)
+    begins, end = offsets([spec.nbytes for spec in specs])
     assert (begins, end, reference.nbytes) == ([0, 16_000, 16_064], 116_064, 116_064)
     first, second, third = (item.array() for item in reader.payloads(reference, specs))
     np.testing.assert_array_equal(first, points)
@@ -142,7 +142,7 @@ def test_a_slot_that_is_being_written_is_no_ones_to_read(pools):
 
 
 def test_a_reader_that_keeps_up_is_served_from_one_slot(pools):
-    pools.holds, pools.readers = 30, 1
+    pools.holds = 30
     reader = PoolReader(30)
     slots = []
     for value in range(50):
@@ -152,15 +152,20 @@ def test_a_reader_that_keeps_up_is_served_from_one_slot(pools):
     assert set(slots) == {0}
 
 
-def test_readers_that_do_not_hear_this_topic_cost_no_slots_for_long(pools):
-    pools.holds, pools.readers = 8, 3  # two of the three never read it
-    reader = PoolReader(8)
-    slots = []
-    for value in range(60):
-        reference = place(pools, value)
+def test_a_slot_is_free_when_the_last_of_its_readers_is_done(pools):
+    pools.holds = 30
+    quick, slow = PoolReader(8), PoolReader(8)
+    slots, waiting = [], []
+    for value in range(12):
+        reference = pools.place("camera/image", [frame(value)], readers=2)
         slots.append(reference.slot)
-        read(reader, reference).release()
-    assert len(set(slots[-20:])) == 1
+        read(quick, reference).release()
+        waiting.append(reference)
+        if len(waiting) == 3:  # two more have come since: nothing was overtaken
+            read(slow, waiting.pop()).release()
+            while waiting:
+                slow.pass_over(waiting.pop())
+    assert set(slots) == {0, 1, 2}
 
 
 def test_what_exceeds_the_hold_is_copied_out(pools, run):
@@ -344,12 +349,12 @@ def test_files_that_are_no_pool_are_refused(run):
 
 def test_whatever_readers_do_no_one_sees_a_byte_of_another_frame(pools):
     chance = random.Random(20261124)
-    pools.holds, pools.readers = 12, 3
+    pools.holds = 12
     readers = [PoolReader(3), PoolReader(3), PoolReader(6)]
     waiting, held, counts = [[], [], []], [[], [], []], {"read": 0, "overtaken": 0, "no_slot": 0}
     for value in range(3000):
         try:
-            reference = place(pools, value)
+            reference = pools.place("camera/image", [frame(value)], readers=3)
             for queue in waiting:
                 queue.append((value, reference))
         except NoSlotError:
