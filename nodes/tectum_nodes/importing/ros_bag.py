@@ -75,6 +75,9 @@ class RosBag(Source):
             if self._topics[name].type == VELODYNE_SCAN
         }
         for row in self._rows(wanted):
+            if row.topic not in wanted:  # a definition further on in the file is damaged
+                self.troubles[f"{row.topic}: what this is, the file does not say"] += 1
+                continue
             try:
                 if row.topic in scans:
                     yield from scans[row.topic].message(row.data)

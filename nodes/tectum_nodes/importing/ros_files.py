@@ -130,7 +130,10 @@ class SqliteFile:
         try:
             with self._opened() as database:
                 for name, time_ns, data in database.execute(query, sorted(topics)):
-                    yield Row(name, time_ns, _unpacked(data) if self._packed else data)
+                    if isinstance(time_ns, int) and isinstance(data, bytes):
+                        yield Row(name, time_ns, _unpacked(data) if self._packed else data)
+                    else:
+                        troubles[f"{name}: a row of the bag is not a time and bytes"] += 1
         except _Damaged as error:
             troubles[f"{error}: what follows is missing"] += 1
 

@@ -16,7 +16,7 @@ from mcap.opcode import Opcode
 
 from tectum.errors import DataError
 from tectum.recording.index import frames_in
-from tectum.recording.scan import Scan, Segment, take_definition
+from tectum.recording.scan import PARSE_ERRORS, Scan, Segment, take_definition
 
 __all__ = ["Contents", "Entry"]
 
@@ -67,8 +67,17 @@ class Contents:
                 data_view = content[_MESSAGE.size :]
                 entries.append(Entry(channel, sequence, log_ns, publish_ns, data_view))
             elif frame.opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                take_definition(frame.opcode, bytes(content), self._scan)
+                self._define(frame.opcode, bytes(content))
         return entries
+
+    def _define(self, opcode: int, content: bytes) -> None:
+        """Note a schema or channel; a chunk without a checksum may hold a damaged one."""
+        try:
+            take_definition(opcode, content, self._scan)
+        except PARSE_ERRORS:
+            text = "a definition in a chunk is damaged: left out"
+            if text not in self._scan.complaints:
+                self._scan.complaints.append(text)
 
 
 def _data(file: IO[bytes], segment: Segment) -> memoryview:

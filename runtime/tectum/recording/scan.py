@@ -24,6 +24,7 @@ from tectum.errors import DataError
 from tectum.recording.index import FRAME, MAGIC, Frame, Index, parsed, read_index
 
 __all__ = [
+    "PARSE_ERRORS",
     "Count",
     "Scan",
     "Segment",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _CHUNK_HEAD = struct.Struct("<QQQI")
-_PARSE_ERRORS = (McapError, struct.error, ValueError, IndexError, OverflowError)
+PARSE_ERRORS = (McapError, struct.error, ValueError, IndexError, OverflowError)
 
 
 class Count(NamedTuple):
@@ -117,7 +118,7 @@ def scanned(file: IO[bytes]) -> Scan:
     for frame in _frames(file, scan, sorted(index.chunks)):
         try:
             _take(file, frame, scan)
-        except _PARSE_ERRORS:
+        except PARSE_ERRORS:
             name = _name(frame.opcode)
             scan.complaints.append(f"the {name} record at byte {frame.begin} is damaged: left out")
     for segment in scan.segments:
@@ -163,7 +164,7 @@ def _end_early(file: IO[bytes], frame: Frame, scan: Scan) -> None:
     if frame.opcode == Opcode.CHUNK:
         try:
             _take_chunk(file, frame, scan, whole=False)
-        except _PARSE_ERRORS:
+        except PARSE_ERRORS:
             return
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from tectum.errors import ConfigError, DataError
+from tectum.errors import ConfigError, DataError, TectumError
 from tectum.message import Kind
+from tectum_nodes.importing.copying import import_log
 from tectum_nodes.importing.formats import opened_source
+from tectum_nodes.importing.naming import chosen_topics
 from tectum_nodes.importing.ros_bag import RosBag, RosBagConfig
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -290,6 +294,32 @@ def test_a_cut_file_is_read_up_to_the_cut(tmp_path: Path, imported: Any) -> None
         assert 100 < log.report.messages < 900
         assert [m.header.seq for m in log.of("cam/image")] == list(range(log.report.messages))
         assert any("cut short" in text or "malformed" in text for text in log.report.troubles)
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_damaged_bags_give_what_can_be_read_or_an_error_and_never_crash(
+    tmp_path: Path, storage: StoragePlugin
+) -> None:
+    (file,) = bag(tmp_path / "bag", everything(), storage=storage).glob("*.[dm]*")
+    whole, chance, outcomes = file.read_bytes(), random.Random(5), Counter[str]()
+    for number in range(120):
+        data = bytearray(whole)
+        if number % 3 == 0:
+            del data[chance.randrange(len(data)) :]
+        else:
+            for _ in range(chance.choice((1, 20, 200))):
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        file.write_bytes(data)
+        log = tmp_path / "log.mcap"
+        try:
+            _, source = opened_source(file, "ros2", {})
+            report = import_log(source, chosen_topics(source.streams(), ()), log)
+            outcomes["whole" if report.messages == 21 else "partly"] += 1
+            log.unlink()
+        except TectumError:
+            outcomes["refused"] += 1
+            assert not log.exists()
+    assert min(outcomes["partly"], outcomes["refused"]) > 5
 
 
 def test_a_folder_that_is_no_bag_is_refused_with_the_way_out(tmp_path: Path) -> None:
