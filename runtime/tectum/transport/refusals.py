@@ -1,7 +1,9 @@
 """Why a connection to another host does not come about, in a sentence; libzmq itself is silent.
 
 A refused peer of ZeroMQ gets nothing and no error: it would wait for ever. The socket's monitor
-tells of handshakes that failed; each kind is said when its count doubles.
+tells of handshakes that failed, but not of peers that are hung up on because they do not speak
+ZeroMQ at all: those are connections that end without a handshake. Each kind is said when its count
+doubles.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ _AUTH = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
 _NO_DETAIL = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _KINDS = {_AUTH: "not_trusted", _PROTOCOL: "protocol", _NO_DETAIL: "broken_off"}
+_BEGUN = int(zmq.EVENT_ACCEPTED) | int(zmq.EVENT_CONNECTED)
+_ENDED = int(zmq.EVENT_DISCONNECTED)
+_SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+_MOST_PENDING = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -29,25 +35,43 @@ class Refusals:
     def __init__(self, socket: zmq.Socket[Any], sentences: Mapping[str, str], who: str) -> None:
         """Watch `socket`: `sentences` says what each kind means, with places `{who}` and `{at}`.
 
-        Kinds: `not_trusted`, `protocol`, `broken_off`.
+        Kinds: `not_trusted`, `protocol`, `broken_off`, `stranger`.
         """
         self._socket, self._sentences, self._who = socket, sentences, who
-        events = _AUTH | _PROTOCOL | _NO_DETAIL
+        events = _AUTH | _PROTOCOL | _NO_DETAIL | _BEGUN | _ENDED | _SUCCEEDED
         self._monitor: zmq.Socket[bytes] = socket.get_monitor_socket(events)
         self.counts: Counter[str] = Counter()
+        self._pending: dict[int, None] = {}
+        """Descriptors of connections without a handshake so far. The monitor does not say whose a
+        handshake was: it is taken for the oldest one's, which leaves the counts right."""
 
     def look(self) -> None:
         """Take up what has happened, and say it."""
         while int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
             event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
-            kind = _KINDS.get(int(event["event"]))
-            if kind is not None:
+            kind = self._kind(int(event["event"]), int(event["value"]))
+            if kind:
                 self._count(kind, event["endpoint"].decode("utf-8", "replace"))
 
     def close(self) -> None:
         """Stop watching."""
         self._socket.disable_monitor()
         self._monitor.close(0)
+
+    def _kind(self, event: int, descriptor: int) -> str:
+        """Return which kind of refusal an event tells of, or an empty string."""
+        if event & _BEGUN:
+            self._pending[descriptor] = None
+            if len(self._pending) > _MOST_PENDING:
+                del self._pending[next(iter(self._pending))]
+            return ""
+        if event == _ENDED:
+            strange = descriptor in self._pending
+            self._pending.pop(descriptor, None)
+            return "stranger" if strange else ""
+        if self._pending:
+            del self._pending[next(iter(self._pending))]
+        return _KINDS.get(event, "")
 
     def _count(self, kind: str, at: str) -> None:
         self.counts[kind] += 1
@@ -61,6 +85,8 @@ LISTENING = {
     "protocol": "{who} refused a peer at {at}: it does not encrypt, speaks another protocol, or "
     "has another key for this host than it has",
     "broken_off": "a peer of {who} at {at} broke off before it had said who it is",
+    "stranger": "{who} refused a peer at {at}: it does not speak ZeroMQ, or in a version without "
+    "encryption",
 }
 CONNECTING = {
     "not_trusted": "{who} is refused by {at}: the key of this host is not trusted there; there, "
@@ -68,4 +94,5 @@ CONNECTING = {
     "protocol": "{who} cannot connect to {at}: it speaks another protocol, or does not encrypt",
     "broken_off": "{who} cannot connect to {at}: it broke off; it refuses the key of this "
     "host, has another key than the one that is trusted here, or does not encrypt",
+    "stranger": "{who} cannot connect to {at}: what answers there does not speak ZeroMQ",
 }

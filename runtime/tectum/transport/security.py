@@ -24,6 +24,8 @@ __all__ = ["Doorman", "Insecure", "Secured", "Security"]
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 DOMAIN = b"tectum"
+KEYS_REMEMBERED = 256
+"""Of peers that were refused, so that each is named once."""
 _log = logging.getLogger(__name__)
 
 
@@ -80,8 +82,9 @@ class Doorman:
     def __init__(self, keys: KeyRing) -> None:
         """Begin to answer; use `at_work`, since libzmq asks one doorman per process."""
         self.keys = keys
-        self.refused: Counter[str] = Counter()
-        """Address -> how often it was refused."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Address and key -> how often they were refused; of an address with ever new keys those
+        beyond `KEYS_REMEMBERED` count together."""
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REP)
         self._socket.set(zmq.LINGER, 0)
         self._socket.bind(ZAP_ENDPOINT)
@@ -116,8 +119,11 @@ class Doorman:
         return [version, request, b"400", b"key not trusted", b"", b""]
 
     def _refuse(self, address: str, key: str) -> None:
-        self.refused[address] += 1
-        count = self.refused[address]
+        who = (address, key)
+        if who not in self.refused and len(self.refused) >= KEYS_REMEMBERED:
+            who = (address, "")
+        self.refused[who] += 1
+        count = self.refused[who]
         if count & (count - 1) == 0:
             _log.warning(
                 "refused a peer at %s (%d times so far): its key is not trusted; if it is yours, "
