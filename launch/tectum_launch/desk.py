@@ -91,7 +91,8 @@ class Desk:
         self._tally.add(row)
 
     def note(self, note: Note) -> None:
-        """Need nothing of it."""
+        """Take up what changed about an input, for the report."""
+        self._tally.note(note)
 
     def journal(self, events: list[Event]) -> None:
         """Need nothing of it."""

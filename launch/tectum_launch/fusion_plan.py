@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, Requirement
+from tectum.sync.clocks import CLOCKS
 from tectum_launch.align_schema import AlignConfig
 from tectum_launch.fusion_schema import Combination, FusionConfig, InputConfig
 from tectum_launch.graph import Topic
@@ -112,7 +113,7 @@ def _input_plan(source: FusionSource, name: str, accept: tuple[Requirement, ...]
         align=align,
         encoder=encoder.plan.name if encoder else "",
         required=_required(config, name, accept),
-        offset_ns=config.offset,
+        offset_ns=config.offset + CLOCKS[config.clock],
         reference=config.reference,
         period_ns=period_ns,
         jitter_ns=config.jitter or 0,

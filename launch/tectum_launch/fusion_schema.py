@@ -51,6 +51,9 @@ class InputConfig(NodeConfig):
     """Default: true, or, where `accept` is given, whether every combination has it."""
     offset: Duration = 0
     """Known delay of the sensor's stamps: subtracted from each stamp."""
+    clock: Literal["graph", "utc", "tai", "gps"] = "graph"
+    """What its stamps are of: the graph clock or UTC (also the system's, ROS's, PTP's in UTC), TAI
+    (PTP's own, 37 s ahead) or GPS time (18 s ahead); the difference is taken off."""
     reference: Literal["start", "middle", "end"] = "start"
     """The point of a capture that its stamp stands for in alignment."""
     period: PositiveDuration | None = None

@@ -83,6 +83,8 @@ def simulated(
         for row in simulation.rows:
             tally.add(row)
             recovery.add(row)
+        for note in simulation.notes:
+            tally.note(note)
         reports[name] = tally.document(
             counters=simulation.counters, digest=simulation.digest, unexplained=0
         )

@@ -154,6 +154,7 @@ def fusion_text(name: str, document: Mapping[str, Any]) -> list[str]:
             + (f", missing in others: {missing}" if missing else "")
             + (f", {lost} lost" if lost else "")
         )
+    lines += [f"  {sentence}" for sentence in document.get("clocks", {}).values()]
     lines.append(f"  lost without a reason: {document['unexplained_loss']}")
     return lines
 

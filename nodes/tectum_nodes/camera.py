@@ -280,7 +280,7 @@ class _Stamper:
         if frame.device_ns is None or config.clock == "arrival":
             return arrived_ns - config.delay, self._arrival_error_ns(arrived_ns)
         if config.clock == "system" or config.device is not None:
-            self._doubt(frame.device_ns - arrived_ns)
+            self._doubt(frame.device_ns - arrived_ns, arrived_ns)
             return frame.device_ns, _SURE_NS
         return self._clock.stamp(frame.device_ns, arrived_ns)
 
@@ -291,12 +291,12 @@ class _Stamper:
         self._last_ns = arrived_ns
         return self._period_ns or NS_PER_S // 30
 
-    def _doubt(self, offset_ns: int) -> None:
+    def _doubt(self, offset_ns: int, now_ns: int) -> None:
         """Say once that a clock that is taken at its word is far off, and by what."""
         if not self._warned and abs(offset_ns) > NS_PER_S // 2:
             self._warned = True
             text = "the camera's clock is off by %s; set `clock: device`, or set its clock right"
-            self._context.log.warning(text, offset_name(offset_ns))
+            self._context.log.warning(text, offset_name(offset_ns, now_ns))
 
 
 class _Pace:

@@ -8,6 +8,7 @@ device's `delay`, and is part of no error.
 from __future__ import annotations
 
 from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.sync.clocks import named_offset
 from tectum.sync.timeline import ArrivalTimeline
 
 __all__ = ["DeviceClock", "offset_name"]
@@ -16,14 +17,6 @@ _FLOOR_NS = NS_PER_MS // 5
 """No arrival is known better than to this: scheduling and interrupts."""
 _REORDERED_NS = NS_PER_S
 """Going back by less is a late packet; by more the device has started again."""
-
-_KNOWN_S = {
-    37: "the 37 s between TAI and UTC: its clock is TAI (PTP), not UTC",
-    -37: "the 37 s between UTC and TAI",
-    18: "the 18 s between GPS time and UTC: its clock is GPS time",
-    3600: "one hour: a time zone or summer time",
-    -3600: "one hour: a time zone or summer time",
-}
 
 
 class DeviceClock:
@@ -54,12 +47,8 @@ class DeviceClock:
         return placed.stamp_ns, error_ns
 
 
-def offset_name(offset_ns: int) -> str:
+def offset_name(offset_ns: int, now_ns: int) -> str:
     """Return what an offset of a device's clock from the graph's probably is, in words."""
-    seconds = offset_ns / NS_PER_S
-    for known, name in _KNOWN_S.items():
-        if abs(seconds - known) < 0.5:
-            return name
-    if seconds < -1e9:
-        return "a clock that counts from its own start, not from 1970"
-    return f"{seconds:+.1f} s"
+    known = named_offset(offset_ns, now_ns)
+    seconds = f"{offset_ns / NS_PER_S:+.1f} s"
+    return f"{seconds} ({known.name})" if known else seconds

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.inference.stage import Stage, StageOutput
 from tectum.ledger.came import came
+from tectum.ledger.clock_words import CLOCK_CHANGES, clock_sentence
 from tectum.ledger.codec import row_document
 from tectum.ledger.recovery import Recovery
 from tectum.ledger.row import Row
@@ -97,7 +98,10 @@ class Desk:
         document: dict[str, Value] = note._asdict()
         self._ledger.add({"note": document})
         self._publish_ledger(note.now_ns, rows=[], notes=[document])
-        if note.change in ("silent", "never_heard", "revived", "clock_step"):
+        self._tally.note(note)
+        if note.change in CLOCK_CHANGES:
+            self._context.log.warning("%s", clock_sentence(note, self._plan))
+        elif note.change in ("silent", "never_heard", "revived", "clock_step"):
             self._context.log.warning("input %s: %s", note.input, note.change.replace("_", " "))
 
     def journal(self, events: list[Event]) -> None:

@@ -104,3 +104,17 @@ def test_how_much_of_an_input_is_kept_is_bounded_in_time_and_bytes(write_graph) 
 def test_a_size_without_a_unit_is_refused(write_graph) -> None:
     with pytest.raises(GraphError, match=r"buffer\.size: 512 is not a size: write a number with"):
         _plan(write_graph, "camera/image", "camera/image, buffer: {size: 512}")
+
+
+@pytest.mark.parametrize(("clock", "ahead_s"), [("graph", 0), ("utc", 0), ("tai", 37), ("gps", 18)])
+def test_the_clock_that_an_input_declares_is_taken_off_its_stamps(
+    write_graph, clock: str, ahead_s: int
+) -> None:
+    declared = f"camera/image, offset: 5ms, clock: {clock}"
+    (given,) = _plan(write_graph, "camera/image", declared).inputs
+    assert given.offset_ns == ahead_s * NS_PER_S + 5 * NS_PER_MS
+
+
+def test_a_clock_that_nobody_knows_is_refused_with_those_that_are_known(write_graph) -> None:
+    with pytest.raises(GraphError, match="'ptp' is not known here; allowed: graph, utc, tai, gps"):
+        _plan(write_graph, "camera/image", "camera/image, clock: ptp")

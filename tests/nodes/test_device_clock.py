@@ -51,13 +51,13 @@ def test_a_device_that_starts_anew_is_followed() -> None:
     [
         (37, "TAI"),
         (18, "GPS"),
-        (3600, "one hour"),
+        (3600, "local time (+1 h)"),
         (-1_700_000_000, "its own start"),
         (5, "+5.0 s"),
     ],
 )
 def test_known_offsets_are_called_by_their_name(offset_s: int, words: str) -> None:
-    assert words in offset_name(offset_s * NS_PER_S)
+    assert words in offset_name(offset_s * NS_PER_S, START_NS)
 
 
 def test_a_source_that_fails_is_opened_again_with_growing_pauses_and_said_once(

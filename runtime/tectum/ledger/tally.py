@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from tectum.ledger.clock_words import CLOCK_CHANGES, clock_sentence
 from tectum.ledger.histogram import Histogram
 from tectum.ledger.row import InputRow, Outcome, Row, Status
+from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import InputPlan, Plan
 
 __all__ = ["PHASES", "Tally"]
@@ -43,6 +45,8 @@ class Tally:
         self._plan = plan
         self._phases = {phase: Histogram() for phase in PHASES}
         self._inputs = {item.name: _InputTally(item) for item in plan.inputs}
+        self._clocks: dict[str, str] = {}
+        """Input -> what is wrong with the clock of its stamps, or was last."""
         self._outcome_gap = _Gap()
         self._answer_gap = _Gap()
 
@@ -59,6 +63,11 @@ class Tally:
             self._inputs[item.name].add(item)
         if row.outcome is not Outcome.SHED:
             self._add_answer(row)
+
+    def note(self, note: Note) -> None:
+        """Take up that something changed about an input."""
+        if note.change in CLOCK_CHANGES:
+            self._clocks[note.input] = clock_sentence(note, self._plan)
 
     @property
     def on_time_share(self) -> float:
@@ -100,6 +109,7 @@ class Tally:
             "inputs": {
                 name: item.document(counters.get(name, {})) for name, item in self._inputs.items()
             },
+            "clocks": dict(self._clocks),
             "unexplained_loss": unexplained,
             "decisions_sha256": digest,
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tectum.ledger.came import Came
+from tectum.ledger.clock_words import clock_sentence, clock_sentences, wrong_clock
 from tectum.ledger.episode_words import episode_words, oddity_words, overview_words
 from tectum.ledger.episodes import Episode, find_episodes
 from tectum.ledger.hindsight import with_hindsight
@@ -47,7 +48,9 @@ def explain(
     rows = with_hindsight([*history, row, *later], plan, notes, arrivals)
     history, row = rows[: len(history)], rows[len(history)]
     lines = [input_words(item, row, plan, history) for item in row.inputs if was_settled(item)]
-    return "\n  ".join([row_words(row, plan, history), *lines])
+    wrong = [wrong_clock(notes, item.name, row.emitted_ns) for item in plan.inputs]
+    clocks = [clock_sentence(note, plan) for note in wrong if note is not None]
+    return "\n  ".join([row_words(row, plan, history), *lines, *clocks])
 
 
 def explain_span(
@@ -68,14 +71,26 @@ def explain_span(
         most: tell at most so many causes, those that cost the most triggers; 0: all of them.
     """
     if not rows:
-        return ["no triggers"]
+        return [*_without_triggers(plan, notes), *clock_sentences(notes, plan)]
     rows = with_hindsight(rows, plan, notes, arrivals)
     episodes = find_episodes(rows, plan, notes)
     told = _largest(episodes, most) if most else episodes
     causes = [episode_words(episode, plan, rows) for episode in told]
     if len(told) < len(episodes):
         causes.append(f"and {counted(len(episodes) - len(told), 'smaller cause')}")
-    return [overview_words(rows), *causes, *oddity_words(rows, plan, notes)]
+    clocks = clock_sentences(notes, plan, rows[0].accepted_ns, rows[-1].delivered_ns)
+    return [overview_words(rows), *causes, *clocks, *oddity_words(rows, plan, notes)]
+
+
+def _without_triggers(plan: Plan, notes: Sequence[Note]) -> list[str]:
+    """Return that nothing was asked for, and why, as far as the inputs that ask tell."""
+    asking = (plan.trigger, *plan.also_trigger)
+    mute = [
+        f"{note.input}, which triggers, has never been heard on {plan.input(note.input).topic}"
+        for note in notes
+        if note.change == "never_heard" and note.input in asking
+    ]
+    return [f"no triggers: {mute[-1]}" if mute else "no triggers"]
 
 
 def _largest(episodes: list[Episode], most: int) -> list[Episode]:

@@ -152,7 +152,8 @@ class Pipeline:
     def _is_refused(self, port: Port, sample: Sample, oddity: str) -> bool:
         """Note what is odd about a sample, and free what it makes useless."""
         books = self._books
-        books.note(port, oddity, sample.stamp_ns)
+        if not port.raw.told:
+            books.note(port, oddity, sample.stamp_ns)
         if oddity in REFUSED:
             if not (books.leases.pinned(sample.ref) or port.holds(sample)):
                 books.orders.append(Free(sample.ref))

@@ -56,7 +56,8 @@ class InputPlan:
     """Name of its stage; empty: the head takes the samples themselves."""
     required: bool = True
     offset_ns: int = 0
-    """Known delay of the sensor's stamps: subtracted from each stamp."""
+    """Known delay of the sensor's stamps, and by how much the clock that was declared for them is
+    ahead (`tectum.sync.clocks`): subtracted from each stamp."""
     reference: str = "start"
     """The point of a capture that its stamp stands for in alignment: start, middle, end."""
     period_ns: int = 0

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.plan import InputPlan
 from tectum.sync.cadence import LEARN_FROM, UNKNOWN, learn_cadence
+from tectum.sync.clock_watch import AHEAD_NS, BEHIND_NS, ClockWatch
 from tectum.sync.listening import TRANSITIONS, Listening
 
 __all__ = ["LEAST_SILENCE_NS", "NEVER_NS", "REFUSED", "TRIGGER_SILENCE_NS", "Stream"]
@@ -21,7 +22,7 @@ LEAST_SILENCE_NS = 250_000_000
 no longer than their deadline."""
 TRIGGER_SILENCE_NS = 100_000_000
 """Of an input that triggers: without it there is no set at all."""
-REFUSED = ("stamp_zero", "stamp_future", "duplicate")
+REFUSED = ("stamp_zero", "stamp_future", "clock_ahead", "duplicate")
 """Oddities of a sample that is not taken up."""
 
 NEVER_NS = 1 << 62
@@ -29,8 +30,6 @@ NEVER_NS = 1 << 62
 
 _REMEMBERED = 512
 _FIRST_SOUND_NS = 1_000_000_000
-_FUTURE_NS = 1_000_000_000
-"""A stamp this far ahead of its arrival is a broken clock, not a fast network."""
 _SWAP_NS = 20_000_000
 """Two messages that change places on their way are waited for where a period is no longer."""
 _STEP_PERIODS = 4
@@ -68,7 +67,9 @@ class Stream:
         "runs",
         "samples",
         "state",
+        "told",
         "usable_ns",
+        "watch",
     )
 
     def __init__(self, plan: InputPlan, reach_ns: int = 0) -> None:
@@ -100,6 +101,9 @@ class Stream:
         self.counts: dict[str, int] = {"received": 0, "used": 0}
         self.dropped: list[SampleRef | int] = []
         """What `add` let go of; the owner frees it and empties this."""
+        self.watch = ClockWatch()
+        self.told = False
+        """The oddity of the sample that was added last was told before: it need not be again."""
         self._life = self._former_life = self._newest_seq = -1
         self.cadence = UNKNOWN
         """Learned after 1, 2, 4 ... 64 more samples, and at once when a bound of it is broken."""
@@ -112,7 +116,8 @@ class Stream:
     def add(self, now_ns: int, sample: Sample, run: int = -1) -> str:
         """Take up a sample; return what is odd about it, or an empty string.
 
-        `stamp_zero`, `stamp_future` and `duplicate` are refused; `stamp_disorder` is sorted in.
+        `stamp_zero`, `stamp_future`, `clock_ahead` and `duplicate` are refused; `stamp_disorder`
+        is sorted in, `clock_behind` taken as it is.
         `restarted`: the source lives anew, on the same clock. `clock_step`: its clock went back;
         the buffer begins anew with this sample.
         """
@@ -120,6 +125,7 @@ class Stream:
         if self._halves:
             at_ns += sample.span_ns * self._halves // 2
         self.counts["received"] += 1
+        self.told = False
         oddity = self._oddity(now_ns, at_ns, sample)
         if oddity:
             self.counts[oddity] = self.counts.get(oddity, 0) + 1
@@ -350,8 +356,29 @@ class Stream:
     def _oddity(self, now_ns: int, at_ns: int, sample: Sample) -> str:
         if sample.stamp_ns <= 0:
             return "stamp_zero"
-        if at_ns > now_ns + _FUTURE_NS:
-            return "stamp_future"
+        ahead_ns = at_ns - now_ns
+        if ahead_ns > AHEAD_NS:
+            return self._ahead(ahead_ns)
+        oddity = self._order(at_ns, sample)
+        if not oddity and (ahead_ns < -BEHIND_NS or self.watch.off):
+            return self._clock(ahead_ns)
+        return oddity
+
+    def _ahead(self, ahead_ns: int) -> str:
+        """Return what is odd about a stamp that lies in the future: itself, or the whole clock."""
+        change = self.watch.see(ahead_ns)
+        self.told = self.watch.off and not change
+        return "clock_ahead" if self.watch.off else "stamp_future"
+
+    def _clock(self, ahead_ns: int) -> str:
+        """Return what is new about the clock of the stamps; a wrong one counts each sample."""
+        change = self.watch.see(ahead_ns)
+        if self.watch.off and not change and ahead_ns < -BEHIND_NS:
+            self.counts["clock_behind"] = self.counts.get("clock_behind", 0) + 1
+        return change
+
+    def _order(self, at_ns: int, sample: Sample) -> str:
+        """Return what is odd about the place of a stamp among the others."""
         in_order = not self.ats or at_ns > self.ats[-1]
         life = sample.ref.incarnation
         if in_order and life == self._life:
