@@ -84,7 +84,7 @@ class FusionNode(Node):
         """Load the models, subscribe, and warm every stage up."""
         self._stages = build_stages(self.plan, self.config)
         self._subscriber = context.subscribe(self.topics_of(self.config))
-        self._lanes = Lanes(self.plan.lanes, context.clock, on_done=self._subscriber.wake)
+        self._lanes = Lanes(self.plan.lanes, context.clock, on_done=self._run_ended)
         self._desk = Desk(context, self.plan, self._stages)
         self._exit.callback(self._desk.close)
         self._shell = Shell(
@@ -111,12 +111,13 @@ class FusionNode(Node):
         while not context.stopping and not self._shell.pipeline.done:
             now_ns = context.clock.now_ns()
             self._subscriber.wait(max(0, min(wake_ns - now_ns, _LONGEST_WAIT_NS)))
-            for received in self._subscriber.drain():
-                self._take(received)
-            due_ns = faulty.turn() if faulty else NEVER_NS
-            wake_ns = min(due_ns, self._shell.turn())
-            context.serve(context.clock.now_ns())
-            self._desk.report_now_and_then(self._subscriber)
+            with self._shell.turn_lock:  # lanes deliver through the same publisher
+                for received in self._subscriber.drain():
+                    self._take(received)
+                due_ns = faulty.turn() if faulty else NEVER_NS
+                wake_ns = min(due_ns, self._shell.turn())
+                context.serve(context.clock.now_ns())
+                self._desk.report_now_and_then(self._subscriber)
         if faulty:
             faulty.close()
         self._shell.stop()
@@ -138,6 +139,11 @@ class FusionNode(Node):
         faulty = FaultyInputs(faults, self._shell, context.clock)
         self._heard_by = faulty
         return faulty
+
+    def _run_ended(self) -> None:
+        """Go on in the lane's thread, and leave the rest to the loop."""
+        self._shell.run_ended()
+        self._subscriber.wake()
 
     def _take(self, received: Received) -> None:
         if received.gap is not None:

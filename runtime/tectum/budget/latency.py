@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
-__all__ = ["LatencyModel"]
+__all__ = ["Estimate", "LatencyModel"]
 
 _REMEMBERED = 32
 _USUAL = 900
@@ -19,66 +19,74 @@ _NEW_REGIME = 3
 """This many runs in a row are no accident."""
 
 
-class LatencyModel:
-    """Recent durations per (stage, variant), in ns."""
+class Estimate:
+    """What is known of one stage in one variant, in ns; zeros where that is nothing.
 
-    __slots__ = ("_recent", "_sorted", "_spread", "_typical")
+    Predictions are asked for dozens of times per trigger: they are worked out when something is
+    learned, and read as attributes.
+    """
+
+    __slots__ = ("_ordered", "_recent", "spread_ns", "typical_ns")
 
     def __init__(self) -> None:
         """Know nothing."""
-        self._recent: dict[tuple[str, str], deque[int]] = {}
-        self._sorted: dict[tuple[str, str], list[int]] = {}
-        self._typical: dict[tuple[str, str], int] = {}
-        self._spread: dict[tuple[str, str], int] = {}
-        """What is asked of it dozens of times per trigger, worked out when something is learned."""
+        self._recent: deque[int] = deque()
+        self._ordered: list[int] = []
+        self.typical_ns = 0
+        """The median of recent runs."""
+        self.spread_ns = 0
+        """How much longer than typical nine of ten recent runs took at the most.
 
-    def observe(self, stage: str, variant: str, took_ns: int) -> None:
+        Spreads of independent runs in a row add up as squares, not as sums: a chain of runs is
+        not nine times out of ten bad in every link.
+        """
+
+    def observe(self, took_ns: int) -> None:
         """Take up one duration."""
-        key = (stage, variant)
-        recent = self._recent.setdefault(key, deque())
-        ordered = self._sorted.setdefault(key, [])
-        if len(recent) >= _NEW_REGIME and self._changed(key, recent, took_ns):
+        recent, ordered = self._recent, self._ordered
+        if len(recent) >= _NEW_REGIME and self._has_changed(took_ns):
             while len(recent) >= _NEW_REGIME:
                 del ordered[bisect_left(ordered, recent.popleft())]
         recent.append(took_ns)
         insort(ordered, took_ns)
         if len(recent) > _REMEMBERED:
             del ordered[bisect_left(ordered, recent.popleft())]
-        self._work_out(key)
+        self._work_out()
 
-    def doubt(self, stage: str, variant: str) -> None:
+    def doubt(self) -> None:
         """Keep only the shortest time known: it was long not tried whether the rest still holds."""
-        key = (stage, variant)
-        shortest = self._sorted.get(key, [])[:1]
-        self._sorted[key] = list(shortest)
-        self._recent[key] = deque(shortest)
-        self._work_out(key)
+        del self._ordered[1:]
+        self._recent = deque(self._ordered)
+        if self._ordered:
+            self._work_out()
 
-    def typical_ns(self, stage: str, variant: str) -> int:
-        """Return the median of recent runs; 0 where nothing is known."""
-        return self._typical.get((stage, variant), 0)
+    def _work_out(self) -> None:
+        ordered, last = self._ordered, len(self._ordered) - 1
+        self.typical_ns = ordered[last // 2]
+        self.spread_ns = ordered[last * _USUAL // 1000] - self.typical_ns
 
-    def spread_ns(self, stage: str, variant: str) -> int:
-        """Return how much longer than typical nine of ten recent runs took at the most.
-
-        Spreads of independent runs in a row add up as squares, not as sums: a chain of runs is
-        not nine times out of ten bad in every link.
-        """
-        return self._spread.get((stage, variant), 0)
-
-    def quantile_ns(self, stage: str, variant: str, permille: int) -> int:
-        """Return the duration that `permille` of recent runs kept; 0 where nothing is known."""
-        ordered = self._sorted.get((stage, variant))
-        if not ordered:
-            return 0
-        return ordered[(len(ordered) - 1) * permille // 1000]
-
-    def _work_out(self, key: tuple[str, str]) -> None:
-        self._typical[key] = self.quantile_ns(*key, 500)
-        self._spread[key] = self.quantile_ns(*key, _USUAL) - self._typical[key]
-
-    def _changed(self, key: tuple[str, str], recent: deque[int], took_ns: int) -> bool:
+    def _has_changed(self, took_ns: int) -> bool:
         """Return whether this run and the ones just before are all far from typical, alike."""
-        typical = self.typical_ns(*key)
-        newest = (took_ns, recent[-1], recent[-2])
-        return min(newest) > typical * 3 // 2 or max(newest) < typical * 2 // 3
+        much_ns, little_ns = self.typical_ns * 3 // 2, self.typical_ns * 2 // 3
+        if little_ns <= took_ns <= much_ns:
+            return False
+        newest = (took_ns, self._recent[-1], self._recent[-2])
+        return min(newest) > much_ns or max(newest) < little_ns
+
+
+class LatencyModel:
+    """Estimates per stage and variant."""
+
+    __slots__ = ("_estimates",)
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._estimates: dict[tuple[str, str], Estimate] = {}
+
+    def of(self, stage: str, variant: str) -> Estimate:
+        """Return what is known of a stage in a variant; the same object each time."""
+        return self._estimates.setdefault((stage, variant), Estimate())
+
+    def observe(self, stage: str, variant: str, took_ns: int) -> None:
+        """Take up one duration."""
+        self.of(stage, variant).observe(took_ns)

@@ -8,11 +8,11 @@ is a quarter of slack (hysteresis). The planner reads state and proposes; the pi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt
+from typing import NamedTuple
 
-from tectum.budget.latency import LatencyModel
+from tectum.budget.latency import Estimate, LatencyModel
 from tectum.budget.schedule import latest_begins, place
 from tectum.pipeline.accept import accepted
 from tectum.pipeline.opened import OpenSet
@@ -26,21 +26,30 @@ __all__ = ["Choice", "Planner"]
 _PATIENCE = 3
 
 
-@dataclass(slots=True)
-class Choice:
+class Choice(NamedTuple):
     """How one set is to be computed: per input the variant's index, what is cached or left out."""
 
-    variants: list[int]
+    variants: tuple[int, ...]
     head_variant: int
-    cached: list[int]
-    left_out: list[int]
-    fits: bool = True
+    cached: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
 
 
 class Planner:
     """Chooses variants and order; see the module for its rules."""
 
-    __slots__ = ("_denied", "_head", "_levels", "_model", "_plan", "_ports", "_wanted")
+    __slots__ = (
+        "_denied",
+        "_encoders",
+        "_head",
+        "_head_costs",
+        "_levels",
+        "_model",
+        "_plan",
+        "_ports",
+        "_preferred",
+        "_wanted",
+    )
 
     def __init__(
         self, plan: Plan, ports: list[Port], model: LatencyModel, wanted: tuple[Requirement, ...]
@@ -51,10 +60,14 @@ class Planner:
         self._model = model
         self._wanted = wanted
         self._head = plan.stage(plan.head)
+        self._head_costs = self._costs_of(self._head)
+        self._encoders = [self._costs_of(p.encoder if p.hops is None else None) for p in ports]
+        """Per input, what its encoder costs in each variant; nothing where a set runs none."""
         self._denied: dict[str, int] = {}
         """Stage -> sets in a row that were given up before it could run."""
         self._levels: dict[str, int] = {}
         """Stage -> the variant index it is degraded to; absent: the best."""
+        self._preferred = self._prefer()
 
     # -- predictions
 
@@ -62,79 +75,77 @@ class Planner:
         """Return the index of the variant in which the stage runs at present."""
         return self._levels.get(stage, 0)
 
-    def encode_ns(self, port: Port, variant: int) -> int:
-        """Return what the input's encoder typically takes; 0 without one."""
-        if port.encoder is None or port.hops is not None:
-            return 0
-        return self._model.typical_ns(port.encoder.name, port.encoder.variants[variant])
+    def encode_ns(self, index: int, variant: int) -> int:
+        """Return what the encoder of the input at `index` typically takes; 0 without one."""
+        costs = self._encoders[index]
+        return costs[variant].typical_ns if costs else 0
 
     def head_ns(self, variant: int) -> int:
         """Return what the head typically takes."""
-        return self._model.typical_ns(self._head.name, self._head.variants[variant])
+        return self._head_costs[variant].typical_ns
 
     def whole_ns(self) -> int:
         """Return what a whole set takes, one run after the other, and its delivery."""
-        levels = self._preferred()
-        costs = [
-            self.encode_ns(port, variant)
-            for port, variant in zip(self._ports, levels.variants, strict=True)
-        ]
-        return sum(costs) + self.head_ns(levels.head_variant) + self._plan.margin_ns
+        variants, head_variant, *_ = self._preferred
+        costs = [self.encode_ns(index, variant) for index, variant in enumerate(variants)]
+        return sum(costs) + self.head_ns(head_variant) + self._plan.margin_ns
 
     def head_by_ns(self, opened: OpenSet) -> int:
         """Return how late the head may start for the answer to be in time."""
         if opened.deadline_ns >= NEVER_NS:
             return NEVER_NS
-        variant = self.level(self._head.name)
-        return self._limit_ns(opened) - self.head_ns(variant) - self._slack_ns([], variant)
+        head = self._head_costs[self._preferred.head_variant]
+        return opened.deadline_ns - self._plan.margin_ns - head.typical_ns - head.spread_ns
 
-    def force_at_ns(self, opened: OpenSet) -> list[int]:
+    def force_at_ns(self, opened: OpenSet) -> dict[int, int]:
         """Return, for each pending input, until when the set can wait for it."""
         if opened.deadline_ns >= NEVER_NS:
-            return [NEVER_NS] * len(opened.pending)
-        levels = self._preferred()
-        costs = [self.encode_ns(self._ports[i], levels.variants[i]) for i in opened.pending]
-        chain = [(self._ports[i], levels.variants[i]) for i in opened.pending]
-        head_by_ns = (
-            self._limit_ns(opened)
-            - self.head_ns(levels.head_variant)
-            - self._slack_ns(chain, levels.head_variant)
-        )
-        return latest_begins(head_by_ns, costs, self._plan.lanes)
+            return dict.fromkeys(opened.pending, NEVER_NS)
+        variants, head_variant, *_ = self._preferred
+        chain = [self._encoders[i][variants[i]] for i in opened.pending if self._encoders[i]]
+        costs = [self.encode_ns(i, variants[i]) for i in opened.pending]
+        head = self._head_costs[head_variant]
+        limit_ns = opened.deadline_ns - self._plan.margin_ns
+        head_by_ns = limit_ns - head.typical_ns - _spread_ns(head, *chain)
+        begins = latest_begins(head_by_ns, costs, self._plan.lanes)
+        return dict(zip(opened.pending, begins, strict=True))
 
     # -- choices
 
-    def choose(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice:
+    def choose(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice | None:
         """Return the best way to compute a settled set that fits its deadline.
 
         Takes the lanes' times from `free_at` (per lane, when it gets free) and leaves in it what
-        the set will take. `fits` is False where nothing helps: the set is to be shed.
+        the set will take. None where nothing helps: the set is to be shed.
         """
-        choice = self._preferred()
-        limit_ns = self._latest_ns(opened)
-        taken = list(free_at)
-        end_ns = self._end_ns(now_ns, opened, choice, taken)
-        steps = self._cheaper(opened, choice)
-        while end_ns > limit_ns and (cheaper := next(steps, None)) is not None:
-            choice, taken = cheaper, list(free_at)
-            end_ns = self._end_ns(now_ns, opened, choice, taken)
-        choice.fits = end_ns <= limit_ns or self._plan.late == "deliver"
-        if choice.fits:
-            free_at[:] = taken
-        self._learn(opened, choice, limit_ns - end_ns)
+        todo, limit_ns = self.unstarted(opened), self._latest_ns(opened)
+        choice, taken = self._preferred, list(free_at)
+        end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
+        if end_ns > limit_ns:
+            for choice in self._cheaper(opened, todo):
+                taken = list(free_at)
+                end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
+                if end_ns <= limit_ns:
+                    break
+        if not opened.planned:
+            opened.planned = True
+            self._learn(todo, choice, limit_ns - end_ns)
+        if end_ns > limit_ns and self._plan.late != "deliver":
+            return None
+        free_at[:] = taken
         return choice
 
-    def eager(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice:
+    def eager(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice | None:
         """Return how to encode what a set that still waits has committed; leaves nothing out.
 
-        `fits` is False where even that would end too late: it may fit once the set is settled and
-        something can be given up.
+        None where even that would end too late: it may fit once the set is settled and something
+        can be given up.
         """
-        choice = self._preferred()
-        taken = list(free_at)
-        choice.fits = self._end_ns(now_ns, opened, choice, taken) <= self._latest_ns(opened)
-        if choice.fits:
-            free_at[:] = taken
+        choice, taken = self._preferred, list(free_at)
+        end_ns = self._end_ns(now_ns, opened, self.unstarted(opened), choice, taken)
+        if end_ns > self._latest_ns(opened):
+            return None
+        free_at[:] = taken
         return choice
 
     def deny(self, stages: Iterable[StagePlan]) -> None:
@@ -147,8 +158,8 @@ class Planner:
             self._denied[stage.name] = self._denied.get(stage.name, 0) + 1
             if self._denied[stage.name] >= _PATIENCE:
                 self._denied[stage.name] = 0
-                for variant in stage.variants:
-                    self._model.doubt(stage.name, variant)
+                for estimate in self._costs_of(stage):
+                    estimate.doubt()
 
     def todo(self, opened: OpenSet) -> list[StagePlan]:
         """Return the stages that have to run before the set can be answered, the head included."""
@@ -157,84 +168,20 @@ class Planner:
 
     def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
         """Learn from a run that has ended; one that was ended early took at least so long."""
+        estimate = self._model.of(run.stage, run.variant)
         if ok:
             self._denied[run.stage] = 0
-        if ok or took_ns > self._model.typical_ns(run.stage, run.variant):
-            self._model.observe(run.stage, run.variant, took_ns)
+        if ok or took_ns > estimate.typical_ns:
+            estimate.observe(took_ns)
 
     def unstarted(self, opened: OpenSet) -> list[int]:
         """Return the inputs whose committed sample still has to be encoded."""
+        runs, ports = opened.runs, self._ports
         return [
             index
             for index, pick in enumerate(opened.picks)
-            if pick is not None
-            and opened.runs[index] is None
-            and self._ports[index].encoder is not None
+            if pick is not None and runs[index] is None and ports[index].encoder is not None
         ]
-
-    # -- parts
-
-    def _preferred(self) -> Choice:
-        variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
-        return Choice(variants, self.level(self._head.name), [], [])
-
-    def _latest_ns(self, opened: OpenSet) -> int:
-        """Return when an answer may be expected at the latest: a tick may come a little late."""
-        return opened.deadline_ns - self._plan.margin_ns // 4
-
-    def _limit_ns(self, opened: OpenSet) -> int:
-        if opened.deadline_ns >= NEVER_NS:
-            return 2 * NEVER_NS  # even a lane that was written off fits no deadline at all
-        return opened.deadline_ns - self._plan.margin_ns
-
-    def _end_ns(self, now_ns: int, opened: OpenSet, choice: Choice, free_at: list[int]) -> int:
-        """Return when the set would be answered; takes the lanes it needs from `free_at`."""
-        gone = (*choice.cached, *choice.left_out)
-        begin_ns = now_ns
-        for index, run in enumerate(opened.runs):
-            if run is not None and not run.finished and index not in gone:
-                begin_ns = max(begin_ns, run.begun_ns + run.expected_ns)
-        todo = [index for index in self.unstarted(opened) if index not in gone]
-        chain = [(self._ports[index], choice.variants[index]) for index in todo]
-        costs = sorted([self.encode_ns(*link) for link in chain], reverse=True)
-        encoded_ns = max(begin_ns, place(free_at, now_ns, costs))
-        end_ns = place(free_at, encoded_ns, [self.head_ns(choice.head_variant)])
-        return end_ns + self._slack_ns(chain, choice.head_variant)
-
-    def _slack_ns(self, chain: list[tuple[Port, int]], head_variant: int) -> int:
-        """Return what to keep free for runs that take longer than typical."""
-        head = self._model.spread_ns(self._head.name, self._head.variants[head_variant])
-        squares = head * head
-        for port, variant in chain:
-            if port.encoder is not None and port.hops is None:
-                spread = self._model.spread_ns(port.encoder.name, port.encoder.variants[variant])
-                squares += spread * spread
-        return isqrt(squares)
-
-    def _cheaper(self, opened: OpenSet, first: Choice) -> Iterator[Choice]:
-        """Yield ever cheaper choices, each a small step from the one before."""
-        choice = first
-        todo = self.unstarted(opened)
-        for index in sorted(todo, key=lambda i: -self.encode_ns(self._ports[i], 0)):
-            encoder = self._ports[index].encoder
-            assert encoder is not None
-            for variant in range(choice.variants[index] + 1, len(encoder.variants)):
-                choice = _copy(choice)
-                choice.variants[index] = variant
-                yield choice
-        for variant in range(choice.head_variant + 1, len(self._head.variants)):
-            choice = _copy(choice)
-            choice.head_variant = variant
-            yield choice
-        for index in todo:
-            if self.cached_fits(opened, index):
-                choice = _copy(choice)
-                choice.cached.append(index)
-                yield choice
-        for index in self._droppable(opened, choice):
-            choice = _copy(choice)
-            choice.left_out.append(index)
-            yield choice
 
     def cached_fits(self, opened: OpenSet, index: int) -> bool:
         """Return whether a cached embedding may stand in for this input of the set."""
@@ -242,12 +189,67 @@ class Planner:
         age_ns = opened.t_ns - port.cached_at_ns
         return port.cached is not None and 0 <= age_ns <= port.plan.cache_ns
 
-    def _droppable(self, opened: OpenSet, choice: Choice) -> list[int]:
+    # -- parts
+
+    def _costs_of(self, stage: StagePlan | None) -> tuple[Estimate, ...]:
+        if stage is None:
+            return ()
+        return tuple([self._model.of(stage.name, variant) for variant in stage.variants])
+
+    def _prefer(self) -> Choice:
+        """Return every stage in the variant in which it runs at present."""
+        variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
+        return Choice(tuple(variants), self.level(self._head.name))
+
+    def _latest_ns(self, opened: OpenSet) -> int:
+        """Return when an answer may be expected at the latest: a tick may come a little late."""
+        if opened.deadline_ns >= NEVER_NS:
+            return 4 * NEVER_NS  # whatever the lanes say: one that was written off may return
+        return opened.deadline_ns - self._plan.margin_ns // 4
+
+    def _end_ns(
+        self, now_ns: int, opened: OpenSet, todo: Sequence[int], choice: Choice, free_at: list[int]
+    ) -> int:
+        """Return when the set would be answered; takes the lanes it needs from `free_at`."""
+        gone = choice.cached + choice.left_out
+        encoded_ns = now_ns
+        for index, run in enumerate(opened.runs):
+            if run is not None and not run.finished and index not in gone:
+                encoded_ns = max(encoded_ns, run.begun_ns + run.expected_ns)
+        head = self._head_costs[choice.head_variant]
+        chain = [self._encoders[i][choice.variants[i]] for i in todo if i not in gone]
+        if chain:
+            costs = sorted([estimate.typical_ns for estimate in chain], reverse=True)
+            encoded_ns = max(encoded_ns, place(free_at, now_ns, costs))
+        return place(free_at, encoded_ns, (head.typical_ns,)) + _spread_ns(head, *chain)
+
+    def _cheaper(self, opened: OpenSet, todo: Sequence[int]) -> Iterator[Choice]:
+        """Yield ever cheaper choices, each a small step from the one before."""
+        choice = self._preferred
+        for index in sorted(todo, key=lambda i: -self.encode_ns(i, 0)):
+            for variant in range(choice.variants[index] + 1, len(self._encoders[index])):
+                variants = list(choice.variants)
+                variants[index] = variant
+                choice = choice._replace(variants=tuple(variants))
+                yield choice
+        for variant in range(choice.head_variant + 1, len(self._head_costs)):
+            choice = choice._replace(head_variant=variant)
+            yield choice
+        for index in todo:
+            if self.cached_fits(opened, index):
+                choice = choice._replace(cached=(*choice.cached, index))
+                yield choice
+        for index in self._droppable(opened, todo, choice):
+            choice = choice._replace(left_out=(*choice.left_out, index))
+            yield choice
+
+    def _droppable(self, opened: OpenSet, todo: Sequence[int], choice: Choice) -> list[int]:
         """Return inputs that may be left out one after the other, the costliest first."""
-        unfinished = self.unstarted(opened)
-        unfinished += [i for i, run in enumerate(opened.runs) if run and not run.finished]
-        left = [i for i in unfinished if i not in choice.cached]
-        left.sort(key=lambda i: (self._ports[i].plan.required, -self._cost_ns(i, choice)))
+        running = [i for i, run in enumerate(opened.runs) if run and not run.finished]
+        left = [i for i in (*todo, *running) if i not in choice.cached]
+        left.sort(
+            key=lambda i: (self._ports[i].plan.required, -self.encode_ns(i, choice.variants[i]))
+        )
         present = opened.present()
         droppable = []
         for index in left:
@@ -257,33 +259,30 @@ class Planner:
                 droppable.append(index)
         return droppable
 
-    def _cost_ns(self, index: int, choice: Choice) -> int:
-        return self.encode_ns(self._ports[index], choice.variants[index])
-
-    def _learn(self, opened: OpenSet, choice: Choice, slack_ns: int) -> None:
+    def _learn(self, todo: Sequence[int], choice: Choice, slack_ns: int) -> None:
         """Remember what was degraded; go back a step once the better variant leaves slack."""
-        if opened.planned:
-            return
-        opened.planned = True
-        for index in self.unstarted(opened):
+        for index in todo:
             encoder = self._ports[index].encoder
             assert encoder is not None
-            self._set_level(encoder, choice.variants[index], slack_ns)
-        self._set_level(self._head, choice.head_variant, slack_ns)
+            self._set_level(encoder, self._encoders[index], choice.variants[index], slack_ns)
+        self._set_level(self._head, self._head_costs, choice.head_variant, slack_ns)
 
-    def _set_level(self, stage: StagePlan, variant: int, slack_ns: int) -> None:
+    def _set_level(
+        self, stage: StagePlan, costs: Sequence[Estimate], variant: int, slack_ns: int
+    ) -> None:
         level = self.level(stage.name)
         if variant > level:
             self._levels[stage.name] = variant
-        elif level > 0:
-            names = stage.variants
-            now_ns = self._model.typical_ns(stage.name, names[level])
-            better_ns = self._model.typical_ns(stage.name, names[level - 1])
-            if (slack_ns - (better_ns - now_ns)) * 4 > self._plan.budget_ns:
-                self._levels[stage.name] = level - 1
+        elif level == 0:
+            return
+        else:
+            more_ns = costs[level - 1].typical_ns - costs[level].typical_ns
+            if (slack_ns - more_ns) * 4 <= self._plan.budget_ns:
+                return
+            self._levels[stage.name] = level - 1
+        self._preferred = self._prefer()
 
 
-def _copy(choice: Choice) -> Choice:
-    return Choice(
-        list(choice.variants), choice.head_variant, list(choice.cached), list(choice.left_out)
-    )
+def _spread_ns(*chain: Estimate) -> int:
+    """Return what to keep free for runs that take longer than typical."""
+    return isqrt(sum([estimate.spread_ns * estimate.spread_ns for estimate in chain]))

@@ -1,8 +1,9 @@
 """Lanes: places where one computation runs at a time, each a thread.
 
-`start`, `cancel`, `take` and `close` are for the loop thread; jobs run in the lanes' threads. What
-a job raises is its outcome, not an accident: `Cancelled` becomes `cancelled`, anything else
-`failed`. `on_done` is called from the lane's thread after each job, to wake the loop.
+`start`, `cancel`, `take` and `close` are for one thread at a time; jobs run in the lanes' threads.
+What a job raises is its outcome, not an accident: `Cancelled` becomes `cancelled`, anything else
+`failed`. `on_done` is called from the lane's thread after each job: it may take the run back and
+start the next one, with which the lane then goes on, and it wakes the loop.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from tectum.clock import Clock
 from tectum.errors import ContractError
@@ -24,8 +25,7 @@ CLOSE_GRACE_S = 0.5
 """How long `close` waits for a job that does not heed its cancelling."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """A run that has ended. Times on the graph clock."""
 
     run: int

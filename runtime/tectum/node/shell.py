@@ -2,14 +2,19 @@
 
 It keeps what orders refer to (messages by sample, outputs by run), starts runs, takes completions
 back, and hands results, rows and the journal to a `Sink`. It owns no socket: the fusion node feeds
-it from the wire, an embedding program from its own calls. For one thread, the loop's. The journal
-of what was taken up is handed out before the orders that follow from it are carried out.
+it from the wire, an embedding program from its own calls. What others wait for goes first: runs are
+started and results delivered; the journal of what was taken up and the rows that came of it follow.
+
+Whoever holds `turn_lock` has the turn. That is the loop, and for a moment the thread of a lane
+whose run has just ended: it finds out what comes next and goes on with that, which saves two
+hand-overs between threads for each run. The loop does the papers, and whatever time decides.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from tectum.clock import Clock
@@ -71,7 +76,7 @@ class Sink(Protocol):
     """Where results, rows and the journal go."""
 
     def deliver(self, row: Row, answer: StageOutput | None) -> None:
-        """Send the outcome of one trigger; returning means sent."""
+        """Send the outcome of one trigger; returning means sent. Whoever has the turn calls it."""
         ...
 
     def close_row(self, row: Row) -> None:
@@ -110,17 +115,28 @@ class Shell:
     ) -> None:
         """Take the parts; `stages` has one per `plan.stages`, warmed up with `measure`."""
         self.pipeline = Pipeline(plan)
+        self.turn_lock = threading.RLock()
+        """To be held by a loop that touches what `deliver` touches."""
+        self._accident: BaseException | None = None
+        """What a turn in a lane's thread raised: for the loop to raise."""
+        self._stopped = False
         self._stages = stages
         self._lanes = lanes
         self._clock = clock
         self._sink = sink
         self._on_failure = on_failure
+        self._offsets_ns = {item.name: item.offset_ns for item in plan.inputs}
         self._messages: dict[SampleRef, Message] = {}
         self._outputs: dict[int, StageOutput] = {}
+        self._stamps_ns: dict[int, int] = {}
+        """Of the newest sample that each output was made from."""
         self._running: dict[int, Start] = {}
         self._ready: list[Ready] = []
         """Runs ordered in a row, not started yet: some may share a batch."""
         self._fresh: list[Event] = []
+        """Taken up in this turn; for the journal."""
+        self._papers: list[Close | Note] = []
+        """For the ledger, after the journal."""
 
     # -- facts in
 
@@ -135,60 +151,94 @@ class Shell:
     def push(self, input_name: str, message: Message) -> None:
         """Take up a message that reached an input."""
         sample = sample_of(message.header, input_name)
-        self._messages[sample.ref] = message
-        self._feed(Arrived(self._clock.now_ns(), sample))
+        with self.turn_lock:
+            self._messages[sample.ref] = message
+            self._feed(Arrived(self._clock.now_ns(), sample))
 
     def promise(self, input_name: str, stamp_ns: int, *, begun: bool) -> None:
         """Take up that nothing before `stamp_ns` follows on an input."""
-        self._feed(Promised(self._clock.now_ns(), input_name, stamp_ns, begun))
+        with self.turn_lock:
+            self._feed(Promised(self._clock.now_ns(), input_name, stamp_ns, begun))
 
     def end(self, input_name: str) -> None:
         """Take up that an input's source has ended."""
-        self._feed(Ended(self._clock.now_ns(), input_name))
+        with self.turn_lock:
+            self._feed(Ended(self._clock.now_ns(), input_name))
 
     def miss(
         self, input_name: str, incarnation: int, first_seq: int, missing: int, cause: str
     ) -> None:
         """Take up that messages never came."""
-        now_ns = self._clock.now_ns()
-        self._feed(Missed(now_ns, input_name, incarnation, first_seq, missing, cause))
+        with self.turn_lock:
+            now_ns = self._clock.now_ns()
+            self._feed(Missed(now_ns, input_name, incarnation, first_seq, missing, cause))
 
     def turn(self) -> int:
-        """Take completions back, let time decide, carry out; return when to turn again (ns)."""
-        for done in self._lanes.take():
-            self._take_back(done)
-        self._feed(Tick(self._clock.now_ns()))
-        self._hand_out_journal()
-        return self.pipeline.next_wakeup_ns()
+        """Take completions back, let time decide, carry out; return when to turn again (ns).
+
+        Raises:
+            ContractError: a stage gave what it must not.
+            Exception: the sink raised, in this turn or in one of a lane's.
+        """
+        with self.turn_lock:
+            if self._accident is not None:
+                raise self._accident
+            self._step()
+            self._hand_out_papers()
+            return self.pipeline.next_wakeup_ns()
+
+    def run_ended(self) -> None:
+        """Take a turn in the thread of a lane whose run has ended, unless somebody has it.
+
+        The lane wakes the loop afterwards in any case: for the papers, for what was not taken
+        back, and since the time to wake may be another.
+        """
+        if not self.turn_lock.acquire(blocking=False):
+            return
+        try:
+            if not self._stopped and self._accident is None:
+                self._step()
+        except BaseException as error:
+            self._accident = error
+        finally:
+            self.turn_lock.release()
 
     def stop(self) -> None:
         """Give every open trigger its outcome now."""
-        self._feed(Stopped(self._clock.now_ns()))
-        self._hand_out_journal()
+        with self.turn_lock:
+            self._stopped = True
+            self._feed(Stopped(self._clock.now_ns()))
+            self._hand_out_papers()
 
     # -- orders out
+
+    def _step(self) -> None:
+        for done in self._lanes.take():
+            self._take_back(done)
+        self._feed(Tick(self._clock.now_ns()))
 
     def _feed(self, event: Event) -> None:
         self._fresh.append(event)
         for order in self.pipeline.feed(event):
-            self._carry_out(order)
-        self._start_ready()
+            if isinstance(order, Start):
+                self._start(order)
+            else:
+                self._carry_out(order)
+        if self._ready:
+            self._start_ready()
 
     def _carry_out(self, order: Order) -> None:
-        if isinstance(order, Start):
-            self._start(order)
-            return
-        self._start_ready()
+        if self._ready:
+            self._start_ready()
         if isinstance(order, Free):
             self._free(order.what)
         elif isinstance(order, Emit):
             self._emit(order)
-        elif isinstance(order, Close):
-            self._sink.close_row(order.row)
         elif isinstance(order, Cancel):
             self._lanes.cancel(order.run)
         else:
-            self._sink.note(order)
+            assert isinstance(order, (Close, Note))
+            self._papers.append(order)
 
     def _start(self, order: Start) -> None:
         self._running[order.run] = order
@@ -204,19 +254,17 @@ class Shell:
         self._ready.append(Ready(order.run, order.lane, stage, order.variant, blend, state))
 
     def _start_ready(self) -> None:
-        if self._ready:
-            runs, self._ready = self._ready, []
-            self._hand_out_journal()
-            for run, job in jobs_of(runs):
-                self._lanes.start(run.run, run.lane, job)
+        runs, self._ready = self._ready, []
+        for run, job in jobs_of(runs):
+            self._lanes.start(run.run, run.lane, job)
 
     def _resolve(self, arg: Arg, trigger_ns: int) -> StageArg:
         if isinstance(arg, Absent):
             return None
         if isinstance(arg, Of):
-            output = self._outputs[arg.run]
-            captured_ns = output.stamp_ns - self.pipeline.plan.input(arg.input).offset_ns
-            return replace(output, age_ns=trigger_ns - captured_ns)
+            stamp_ns = self._stamps_ns[arg.run]
+            age_ns = trigger_ns - stamp_ns + self._offsets_ns[arg.input]
+            return _stamped(self._outputs[arg.run], stamp_ns, age_ns)
         return self._cut(arg)
 
     def _newest_ns(self, start: Start) -> int:
@@ -234,15 +282,17 @@ class Shell:
             if not isinstance(done.value, StageOutput):
                 msg = f"stage '{start.stage}' returned {type(done.value)}, not a StageOutput"
                 raise ContractError(msg)
-            self._outputs[done.run] = replace(done.value, stamp_ns=self._newest_ns(start))
+            self._outputs[done.run] = done.value
+            self._stamps_ns[done.run] = self._newest_ns(start)
         elif done.status == "failed" and done.error is not None:
             self._on_failure(Failure(start.stage, start.variant, done.error))
         compute_ns = done.ended_ns - done.begun_ns
         self._feed(Finished(self._clock.now_ns(), done.run, done.status, compute_ns))
 
     def _emit(self, order: Emit) -> None:
-        self._hand_out_journal()
-        answer = self._outputs[order.answer] if order.answer is not None else None
+        run, answer = order.answer, None
+        if run is not None:
+            answer = _stamped(self._outputs[run], self._stamps_ns[run], 0)
         self._sink.deliver(order.row, answer)
         self._feed(Delivered(self._clock.now_ns(), order.row.trigger))
 
@@ -250,16 +300,24 @@ class Shell:
         if isinstance(what, int):
             output = self._outputs.pop(what, None)
             if output is not None:
+                del self._stamps_ns[what]
                 output.release()
             return
         message = self._messages.pop(what, None)
         if message is not None:
             message.release()
 
-    def _hand_out_journal(self) -> None:
+    def _hand_out_papers(self) -> None:
         if self._fresh:
             events, self._fresh = self._fresh, []
             self._sink.journal(events)
+        if self._papers:
+            papers, self._papers = self._papers, []
+            for paper in papers:
+                if isinstance(paper, Close):
+                    self._sink.close_row(paper.row)
+                else:
+                    self._sink.note(paper)
 
     def _measure(self, stage: Stage, variant: str, repeats: int) -> int:
         stage.warm_up(variant)
@@ -271,3 +329,8 @@ class Shell:
             took.append(now_ns - begun_ns)
             self._feed(Measured(now_ns, stage.name, variant, now_ns - begun_ns))
         return sorted(took)[len(took) // 2]
+
+
+def _stamped(output: StageOutput, stamp_ns: int, age_ns: int) -> StageOutput:
+    """Return `output` with what only the shell knows: when it was captured, and how old it is."""
+    return StageOutput(output.arrays, output.facts, output.state, output.held, stamp_ns, age_ns)

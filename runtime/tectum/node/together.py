@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from tectum.inference.stage import Cancelled, Stage, StageArg, StageOutput, Stopper, Tensor
 
@@ -35,8 +35,7 @@ class Joins(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A run whose arguments are at hand."""
 
     run: int
@@ -54,6 +53,9 @@ class Ready:
 
 def jobs_of(runs: Sequence[Ready]) -> Iterator[tuple[Ready, Job]]:
     """Yield each run with its job, in order."""
+    if len(runs) == 1:
+        yield runs[0], runs[0].alone
+        return
     groups: dict[object, list[Ready]] = {}
     for number, run in enumerate(runs):
         groups.setdefault(_key(run) or ("alone", number), []).append(run)
@@ -67,10 +69,16 @@ def jobs_of(runs: Sequence[Ready]) -> Iterator[tuple[Ready, Job]]:
 
 
 def _key(run: Ready) -> object:
-    if run.state is not None or not isinstance(run.stage, Joins):
+    if run.state is not None or not _joins(type(run.stage)):
         return None
-    key = run.stage.batch_key(run.variant)
+    key = cast(Joins, run.stage).batch_key(run.variant)
     return None if key is None else ("batch", key)
+
+
+@cache
+def _joins(kind: type[Stage]) -> bool:
+    """Return whether stages of this class can join runs: asked once, it is slow to answer."""
+    return issubclass(kind, Joins)
 
 
 class _Batch:

@@ -25,12 +25,20 @@ _NOBODY = SampleRef("", 0, -1)
 class Ahead:
     """Looks ahead of the messages of the trigger input; of a rate there is nothing to expect."""
 
-    __slots__ = ("_announced_ns", "_books", "_runs")
+    __slots__ = ("_announced_ns", "_books", "_looked", "_ports", "_runs")
 
     def __init__(self, books: Books) -> None:
         """Expect nothing yet."""
         self._books = books
         self._announced_ns = -NEVER_NS
+        self._ports = [
+            port
+            for port in books.ports
+            if port is not books.trigger and port.encoder is not None and port.hops is None
+        ]
+        self._looked: dict[int, tuple[int, ...]] = {}
+        """Index of an input -> what it was known of it when nothing was final yet: until that
+        changes there is no need to look again."""
         self._runs: dict[int, tuple[Run, int]] = {}
         """Index of an input -> the run that encodes ahead for it (held), and for which trigger:
         the first at or after that instant."""
@@ -49,10 +57,8 @@ class Ahead:
         if books.plan.eager == "off" or books.trigger is None or books.stopped:
             return
         interval = self._interval(last_ns)
-        for port in books.ports:
+        for port in self._ports:
             port.ahead = False
-            if port is books.trigger or port.encoder is None or port.hops is not None:
-                continue
             if interval is not None and port.index not in self._runs:
                 port.ahead = not self._start(port, *interval)
 
@@ -88,18 +94,25 @@ class Ahead:
 
     def _start(self, port: Port, lo_ns: int, hi_ns: int) -> bool:
         """Start encoding ahead for one input; return whether it was started."""
-        books, lanes = self._books, self._books.runs.free_lanes()
+        books, stream, lanes = self._books, port.stream, self._books.runs.free_lanes()
+        known = (lo_ns, hi_ns, len(stream.ats), stream.first_held, stream.next_at_ns())
+        if not lanes or self._looked.get(port.index) == known:
+            return False
         earliest_ns, likely_ns = lo_ns, (lo_ns + hi_ns) // 2
         if books.plan.eager == "guess":
             lo_ns, hi_ns = likely_ns, likely_ns
-        if not lanes or not final_over(port.alignment, port.stream, lo_ns, hi_ns):
+        if not final_over(port.alignment, stream, lo_ns, hi_ns):
+            self._looked[port.index] = known
             return False
-        pick = port.alignment.best(port.stream, likely_ns)
-        if not isinstance(pick, Pick) or books.known_run(port, pick) is not None:
+        pick = port.alignment.best(stream, likely_ns)
+        if not isinstance(pick, Pick):
+            return False
+        arg = picked(port, pick)
+        if books.known_run(port, arg) is not None:
             return False
         assert port.encoder is not None
         level = books.planner.level(port.encoder.name)
-        run = books.start(lanes[0], port, port.encoder, level, picked(port, pick))
+        run = books.start(lanes[0], port, port.encoder, level, arg)
         books.runs.hold(run)
         self._runs[port.index] = (run, earliest_ns)
         return True

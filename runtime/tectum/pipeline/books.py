@@ -111,18 +111,18 @@ class Books:
 
     def start(self, lane: int, port: Port, stage: StagePlan, level: int, arg: Picked) -> Run:
         """Run an input's encoder on a lane, in the variant of that level."""
-        expected_ns = self.model.typical_ns(stage.name, stage.variants[level])
         variant = stage.variants[level]
+        expected_ns = self.model.of(stage.name, variant).typical_ns
         state = port.hop_state.id if port.hop_state and stage.stateful else -1
         return self.runs.start(
             self.now_ns, lane, stage.name, variant, (arg,), expected_ns, self.orders, state
         )
 
-    def known_run(self, port: Port, pick: Pick) -> Run | None:
+    def known_run(self, port: Port, arg: Picked) -> Run | None:
         """Return the run that already encodes these samples, to be shared."""
         if port.encoder is None:
             return None
-        return self.runs.by_key.get((port.encoder.name, (picked(port, pick),)))
+        return self.runs.by_key.get((port.encoder.name, (arg,)))
 
     def use(self, opened: OpenSet, port: Port, run: Run) -> None:
         """Let the set share a run of this input's encoder."""
@@ -173,7 +173,7 @@ class Books:
         pick = opened.picks[index]
         if pick is None:
             return
-        opened.picks[index] = None
+        opened.picks[index] = opened.args[index] = None
         if pick.run < 0:
             self.leases.unpin(pick.refs, self.orders)
 

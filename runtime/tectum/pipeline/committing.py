@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tectum.ledger.row import InputRow, Status
 from tectum.pipeline.ahead import Ahead
-from tectum.pipeline.books import Books
+from tectum.pipeline.books import Books, picked
 from tectum.pipeline.losing import Losing
 from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.port import Port
@@ -41,16 +41,20 @@ class Committing:
         """Commit every pick of a set that is final or due."""
         if not opened.pending:
             return
-        force_at = self._books.planner.force_at_ns(opened)
-        for index, force_ns in zip(tuple(opened.pending), force_at, strict=True):
+        # without a deadline nothing is taken for lost: the best is worth the wait
+        late_ns = now_ns if opened.deadline_ns < NEVER_NS else 0
+        force_at: dict[int, int] = {}
+        for index in tuple(opened.pending):
             port = self._books.ports[index]
-            # without a deadline nothing is taken for lost: the best is worth the wait
-            late_ns = now_ns if force_ns < NEVER_NS else 0
             final = _is_final(port, opened.t_ns, NEVER_NS, late_ns)
-            if final or now_ns >= force_ns or _is_final(port, opened.t_ns, force_ns, late_ns):
-                self._commit_input(now_ns, opened, port, forced=not final)
-                if opened.resolved:
-                    return
+            if not final:
+                force_at = force_at or self._books.planner.force_at_ns(opened)
+                force_ns = force_at[index]
+                if now_ns < force_ns and not _is_final(port, opened.t_ns, force_ns, late_ns):
+                    continue
+            self._commit_input(now_ns, opened, port, forced=not final)
+            if opened.resolved:
+                return
         if not opened.pending:
             opened.row.settled_ns = now_ns
 
@@ -76,11 +80,13 @@ class Committing:
         item.status, item.incarnation, item.seq = Status.FRESH, last.incarnation, last.seq
         item.stamp_ns, item.distance_ns = pick.at_ns, pick.distance_ns
         item.arrived_ns, item.ambiguous = pick.arrived_ns, pick.ambiguous
+        item.error_ns = pick.error_ns
         if pick.run >= 0:
             books.use(opened, port, books.runs.all[pick.run])
             return
         books.leases.pin(pick.refs)
-        run = books.known_run(port, pick)
+        opened.args[port.index] = arg = picked(port, pick)
+        run = books.known_run(port, arg)
         if run is not None:
             books.use(opened, port, run)
 

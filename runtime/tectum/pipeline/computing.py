@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from tectum.budget.planner import Choice
 from tectum.ledger.row import Status
-from tectum.pipeline.books import Books, picked
+from tectum.pipeline.books import Books
 from tectum.pipeline.losing import Losing
 from tectum.pipeline.opened import OpenSet
-from tectum.pipeline.orders import Absent, Arg, Of
+from tectum.pipeline.orders import Absent, Arg, Of, Picked
 from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Run
 
@@ -36,7 +36,7 @@ class Computing:
         now_ns, planner = self._books.now_ns, self._books.planner
         choose = planner.eager if waits else planner.choose
         choice = choose(now_ns, opened, free_at)
-        if not choice.fits:
+        if choice is None:
             if not waits:
                 self._shed(now_ns, opened)
             return
@@ -48,20 +48,24 @@ class Computing:
             self._start_head(opened, choice)
 
     def finished(self, opened: OpenSet, run: Run, *, ok: bool) -> None:
-        """Tell an open set that a run has ended."""
-        if opened.resolved:
-            return
+        """Tell an open set that a run that it uses has ended."""
         if opened.head is run:
             self._head_finished(opened, run, ok=ok)
             return
-        for port, used in zip(self._books.ports, tuple(opened.runs), strict=True):
-            if used is not run:
-                continue
-            if ok:
-                opened.row.inputs[port.index].encode_end_ns = run.ended_ns
-                self._books.keep(port, opened.row.inputs[port.index], run)
-            else:
-                self._losing.lose(opened, port, "encoder_failed")
+        index = opened.runs.index(run)
+        if ok:
+            opened.row.inputs[index].encode_end_ns = run.ended_ns
+        else:
+            self._losing.lose(opened, self._books.ports[index], "encoder_failed")
+
+    def keep(self, run: Run) -> None:
+        """Keep the embedding that a run gave, for sets to come, where an open set uses it."""
+        if not run.ok:
+            return
+        for opened in self._books.open:
+            if run in opened.runs:
+                index = opened.runs.index(run)
+                self._books.keep(self._books.ports[index], opened.row.inputs[index], run)
 
     # -- parts
 
@@ -84,28 +88,26 @@ class Computing:
 
     def _start_encoders(self, opened: OpenSet, choice: Choice) -> None:
         """Start the encoders that are still to do, the longest first."""
-        ports, planner = self._books.ports, self._books.planner
-        todo = planner.unstarted(opened)
-        todo.sort(key=lambda i: -planner.encode_ns(ports[i], choice.variants[i]))
-        for index, lane in zip(todo, self._books.runs.free_lanes(), strict=False):
-            port, pick = ports[index], opened.picks[index]
+        planner = self._books.planner
+        todo, lanes = planner.unstarted(opened), self._books.runs.free_lanes()
+        if len(todo) > 1:
+            todo.sort(key=lambda i: -planner.encode_ns(i, choice.variants[i]))
+        for index, lane in zip(todo, lanes, strict=False):
+            port, arg = self._books.ports[index], opened.args[index]
             assert port.encoder is not None
-            assert pick is not None
-            level = choice.variants[index]
-            self._share(
-                port, self._books.start(lane, port, port.encoder, level, picked(port, pick))
-            )
+            assert arg is not None
+            run = self._books.start(lane, port, port.encoder, choice.variants[index], arg)
+            self._share(port, arg, run)
 
-    def _share(self, port: Port, run: Run) -> None:
+    def _share(self, port: Port, arg: Picked, run: Run) -> None:
         """Let every open set that picked these samples use the run."""
+        index = port.index
         for opened in self._books.open:
-            pick = opened.picks[port.index]
-            if opened.resolved or pick is None or opened.runs[port.index] is not None:
-                continue
-            if run.args == (picked(port, pick),):
+            if not opened.resolved and opened.runs[index] is None and opened.args[index] == arg:
                 self._books.use(opened, port, run)
 
     def _ready(self, opened: OpenSet) -> bool:
+        """Return whether everything that the head takes is there."""
         if opened.pending or self._books.planner.unstarted(opened):
             return False
         return all(run is None or run.finished for run in opened.runs)
@@ -132,13 +134,13 @@ class Computing:
     def _head_args(self, opened: OpenSet) -> tuple[Arg, ...]:
         args: list[Arg] = []
         for port, item in zip(self._books.ports, opened.row.inputs, strict=True):
-            run, pick = opened.runs[port.index], opened.picks[port.index]
+            run, arg = opened.runs[port.index], opened.args[port.index]
             if item.status is Status.MISSING:
                 args.append(Absent(port.plan.name))
             elif run is not None:
                 args.append(Of(port.plan.name, run.id))
-            elif pick is not None:
-                args.append(picked(port, pick))
+            elif arg is not None:
+                args.append(arg)
         return tuple(args)
 
     def _head_finished(self, opened: OpenSet, run: Run, *, ok: bool) -> None:

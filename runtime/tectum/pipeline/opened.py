@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tectum.ledger.row import InputRow, Outcome, Row, Status
+from tectum.pipeline.orders import Picked
 from tectum.pipeline.runs import Run
 from tectum.sync.base import Pick
 from tectum.sync.stream import NEVER_NS
@@ -12,7 +13,7 @@ from tectum.sync.stream import NEVER_NS
 __all__ = ["OpenSet", "open_set"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OpenSet:
     """The picks and runs of one trigger, input by input in graph order."""
 
@@ -23,11 +24,15 @@ class OpenSet:
     pending: list[int]
     """Indices of the inputs whose pick is not committed."""
     picks: list[Pick | None]
+    args: list[Picked | None]
+    """Per input, the argument that stands for its pick."""
     runs: list[Run | None]
     """Per input, the run that encodes it (or did); held by this set."""
     head: Run | None = None
     resolved: bool = False
     answer: int | None = None
+    due_ns: int = 0
+    """Until then time alone changes nothing for this set; 0: not looked at yet."""
     planned: bool = False
     """A way to compute it was chosen once."""
 
@@ -77,4 +82,6 @@ def open_set(
         deadline_ns=deadline_ns if budget_ns else 0,
     )
     count = len(names)
-    return OpenSet(row, t_ns, deadline_ns, list(range(count)), [None] * count, [None] * count)
+    return OpenSet(
+        row, t_ns, deadline_ns, list(range(count)), [None] * count, [None] * count, [None] * count
+    )

@@ -4,7 +4,12 @@ Promises: one outcome per trigger, in acceptance order; every wait ends at *dead
 needed*; a set that cannot improve waits zero; a dead input costs its own modality; the same events
 give the same orders. Facts are taken up as they come; what time decides is decided on `Tick`,
 after everything was drained. `Tick` reads like the road of a set: hush, trigger, commit, give up,
-compute, look ahead, emit. It does no I/O and never looks at a payload or a score.
+compute, emit, look ahead. It does no I/O and never looks at a payload or a score.
+
+What somebody waits for comes first: a tick's orders are handed out before the pipeline tidies up
+(learns from the runs that have ended, keeps and frees, finds out when time matters next). That is
+done when the next wake-up is asked for, at the latest before the next event is taken up, and so
+depends on the events alone.
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.orders import Close, Emit, Free, Order
 from tectum.pipeline.plan import Plan
 from tectum.pipeline.port import Port
+from tectum.pipeline.runs import Run
 from tectum.pipeline.triggering import Triggering
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS, REFUSED
@@ -64,7 +70,13 @@ class Pipeline:
         self._computing = Computing(books, self._losing)
         self._hopping = Hopping(books)
         self._delivering: dict[int, OpenSet] = {}
-        self._wake_ns = NEVER_NS
+        self._lessons: list[tuple[Run, int]] = []
+        """Runs to learn from, still held, and how long they took."""
+        self._tidy = True
+        self._later: list[Order] = []
+        """What tidying up orders: handed out with the next event."""
+        self._wake_ns = self._quiet_ns = NEVER_NS
+        """When a tick is due at the latest, and when the next input would be called silent."""
         self._handlers: dict[type, Callable[..., None]] = {
             Arrived: self._arrived,
             Promised: self._promised,
@@ -91,14 +103,18 @@ class Pipeline:
             raise ContractError(msg)
         if not books.started_ns:
             books.started_ns, books.dirty = now_ns, True
+        if not self._tidy:
+            self._tidy_up()
         books.now_ns = now_ns
-        orders: list[Order] = []
+        orders, self._later = self._later, []
         books.orders = orders
         self._handlers[type(event)](event)
         return orders
 
     def next_wakeup_ns(self) -> int:
         """Return when a `Tick` is due at the latest, if nothing else happens before."""
+        if not self._tidy:
+            self._tidy_up()
         return self._books.now_ns if self._books.dirty else self._wake_ns
 
     @property
@@ -194,15 +210,15 @@ class Pipeline:
             msg = f"run {event.run} is not running, yet it is said to have finished"
             raise ContractError(msg)
         ok = event.status == "ok"
-        books.planner.observe(run, event.now_ns - run.begun_ns, ok=ok)
         books.runs.hold(run)
+        self._lessons.append((run, event.now_ns - run.begun_ns))
         books.runs.finish(event.now_ns, run, ok=ok, orders=books.orders)
         self._hopping.finished(run)
         if not ok:
             self._ahead.drop(run)
         for opened in books.open:
-            self._computing.finished(opened, run, ok=ok)
-        books.runs.let_go(run, books.orders)
+            if not opened.resolved and (opened.head is run or run in opened.runs):
+                self._computing.finished(opened, run, ok=ok)
         books.dirty = True
 
     def _delivered(self, event: Delivered) -> None:
@@ -210,11 +226,19 @@ class Pipeline:
         if opened is None:
             msg = f"trigger {event.trigger} was not being delivered"
             raise ContractError(msg)
-        opened.row.delivered_ns = event.now_ns
-        self.rows.append(opened.row)
-        self._books.orders.append(Close(opened.row))
+        books, row = self._books, opened.row
+        row.delivered_ns = event.now_ns
+        self.digest.add(row)
+        self.rows.append(row)
+        books.orders.append(Close(row))
+        self._count_used(opened)
+        for index in range(len(books.ports)):
+            books.unuse(opened, index)
+            books.unpin(opened, index)
         if opened.head is not None:
-            self._books.runs.let_go(opened.head, self._books.orders)
+            books.runs.let_go(opened.head, books.orders)
+        self._let_go_of_the_past()
+        books.dirty = True
 
     def _stop(self, event: Stopped) -> None:
         self._books.stopped = True
@@ -229,28 +253,28 @@ class Pipeline:
         now_ns, books = event.now_ns, self._books
         if not books.dirty and now_ns < self._wake_ns:
             return
-        books.dirty = False
-        quiet_ns = self._hush(now_ns)
+        books.dirty = self._tidy = False
+        if now_ns >= self._quiet_ns:
+            self._hush(now_ns)
         self._triggering.by_time(now_ns)
         for opened in books.open:
-            if not opened.resolved:
+            if opened.pending:
                 self._committing.commit(now_ns, opened)
+            if now_ns >= opened.due_ns:
                 self._losing.by_time(now_ns, opened)
         self._compute(now_ns)
-        self._ahead.advance(self._triggering.last_ns)
         self._emit(now_ns)
-        self._wake_ns = min(quiet_ns, self._next_wakeup(now_ns))
+        if books.orders:
+            books.dirty = True  # first things first: what lies ahead is looked at in the next tick
+        else:
+            self._ahead.advance(self._triggering.last_ns)
 
-    def _hush(self, now_ns: int) -> int:
-        """Call silent who is; return when the next one would be."""
-        books, next_ns = self._books, NEVER_NS
+    def _hush(self, now_ns: int) -> None:
+        """Call silent who is."""
+        books = self._books
         for port in books.ports:
-            silent_ns = port.raw.silent_at_ns(books.started_ns)
-            if now_ns >= silent_ns:
+            if now_ns >= port.raw.silent_at_ns(books.started_ns):
                 books.hear(port, "hush")
-            elif silent_ns < next_ns:
-                next_ns = silent_ns
-        return next_ns
 
     def _compute(self, now_ns: int) -> None:
         free_at = self._books.runs.free_at(now_ns, NEVER_NS)
@@ -264,22 +288,14 @@ class Pipeline:
     # -- emitting
 
     def _emit(self, now_ns: int) -> None:
+        """Emit what is resolved, in acceptance order."""
         books = self._books
-        emitted = False
         while books.open and books.open[0].resolved:
             opened = books.open.popleft()
             self._look_at_the_clock(now_ns, opened)
             opened.row.emitted_ns = now_ns
-            self.digest.add(opened.row)
             self._delivering[opened.row.trigger] = opened
             books.orders.append(Emit(opened.row, opened.answer))
-            self._count_used(opened)
-            for index in range(len(books.ports)):
-                books.unuse(opened, index)
-                books.unpin(opened, index)
-            emitted = True
-        if emitted:
-            self._let_go_of_the_past()
 
     def _look_at_the_clock(self, now_ns: int, opened: OpenSet) -> None:
         """An answer may have been held up by the set before it: flag or shed what is late now."""
@@ -303,19 +319,38 @@ class Pipeline:
         for port in books.ports:
             books.release(port.stream.release_before(t_ns - port.alignment.reach_ns()))
 
-    def _next_wakeup(self, now_ns: int) -> int:
+    # -- tidying up
+
+    def _tidy_up(self) -> None:
+        """Do what nobody waits for, as of the last event."""
         books = self._books
-        wake_ns = self._triggering.due(now_ns).at_ns
+        self._tidy, books.orders = True, self._later
+        for run, took_ns in self._lessons:
+            books.planner.observe(run, took_ns, ok=run.ok)
+            self._computing.keep(run)
+            books.runs.let_go(run, books.orders)
+        self._lessons.clear()
+        self._look_at_time()
+
+    def _look_at_time(self) -> None:
+        """Find when time alone changes something."""
+        books, now_ns = self._books, self._books.now_ns
+        silent = [port.raw.silent_at_ns(books.started_ns) for port in books.ports]
+        self._quiet_ns = min(silent)
+        wake_ns = min(self._quiet_ns, self._triggering.due(now_ns).at_ns)
         for opened in books.open:
             if not opened.resolved and opened.deadline_ns < NEVER_NS:
-                wake_ns = min(wake_ns, self._wake_for(now_ns, opened))
-        return wake_ns
+                opened.due_ns = self._due_for(now_ns, opened)
+                wake_ns = min(wake_ns, opened.due_ns)
+        self._wake_ns = wake_ns
 
-    def _wake_for(self, now_ns: int, opened: OpenSet) -> int:
+    def _due_for(self, now_ns: int, opened: OpenSet) -> int:
         """Return when time alone changes something for this set."""
         planner = self._books.planner
-        instants = [self._books.patience_ns(opened) + 1, *planner.force_at_ns(opened)]
+        instants = [self._books.patience_ns(opened) + 1]
         if opened.head is None:
             instants.append(planner.head_by_ns(opened))
-        instants += [self._books.ports[index].stream.overdue_ns() for index in opened.pending]
+        if opened.pending:
+            instants += planner.force_at_ns(opened).values()
+            instants += [self._books.ports[index].stream.overdue_ns() for index in opened.pending]
         return min((instant for instant in instants if instant > now_ns), default=NEVER_NS)

@@ -16,11 +16,13 @@ __all__ = ["Leases", "Run", "Runs"]
 
 _OVERSTAY = 4
 """A run that takes this many times its prediction has its lane written off."""
+_HICCUP_NS = 20_000_000
+"""But not before: a thread that waits for its turn so long is no run that hangs."""
 _CANCEL_TAKES_NS = 50_000_000
 """So has one that was cancelled this long ago; most end at their next operator, within 2 ms."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """One computation of one stage."""
 
@@ -83,11 +85,13 @@ class Leases:
 class Runs:
     """All runs that are running or still held, and the lanes they run on."""
 
-    __slots__ = ("_next", "all", "by_key", "lanes", "leases")
+    __slots__ = ("_free", "_next", "all", "by_key", "lanes", "leases")
 
     def __init__(self, lanes: int, leases: Leases) -> None:
         """Begin with `lanes` free lanes."""
         self.lanes: list[Run | None] = [None] * lanes
+        self._free = list(reversed(range(lanes)))
+        """Lanes on which nothing runs, the one to take next last."""
         self.leases = leases
         self.all: dict[int, Run] = {}
         self.by_key: dict[tuple[str, tuple[Arg, ...]], Run] = {}
@@ -111,6 +115,7 @@ class Runs:
         self.all[run.id] = run
         self.by_key[stage, args] = run
         self.lanes[lane] = run
+        self._free.remove(lane)
         for arg in args:
             if isinstance(arg, Picked):
                 self.leases.pin(arg.refs)
@@ -123,6 +128,7 @@ class Runs:
         """Free the lane and the samples; the result stays while it is held."""
         run.finished, run.ok, run.ended_ns = True, ok, now_ns
         self.lanes[run.lane] = None
+        self._free.append(run.lane)
         for arg in run.args:
             if isinstance(arg, Picked):
                 self.leases.unpin(arg.refs, orders)
@@ -152,8 +158,11 @@ class Runs:
             self._forget(run, orders)
 
     def free_lanes(self) -> list[int]:
-        """Return the lanes on which nothing runs, in order."""
-        return [lane for lane, run in enumerate(self.lanes) if run is None]
+        """Return the lanes on which nothing runs.
+
+        First the one whose run ended last: its thread is awake, and what it gave is at hand there.
+        """
+        return self._free[::-1]
 
     def free_at(self, now_ns: int, never_ns: int) -> list[int]:
         """Return per lane when it is expected free.
@@ -173,6 +182,6 @@ def _free_at(now_ns: int, never_ns: int, run: Run) -> int:
     if run.cancelled_ns:
         overstayed = now_ns - run.cancelled_ns > _CANCEL_TAKES_NS
         return never_ns if overstayed else now_ns
-    if run.expected_ns and now_ns - run.begun_ns > _OVERSTAY * run.expected_ns:
+    if run.expected_ns and now_ns - run.begun_ns > max(_OVERSTAY * run.expected_ns, _HICCUP_NS):
         return never_ns
     return max(now_ns, run.begun_ns + run.expected_ns)

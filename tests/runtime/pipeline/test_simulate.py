@@ -76,6 +76,8 @@ def test_a_wakeup_is_asked_for_when_time_alone_decides(scene, one) -> None:
     pipeline.feed(one("lidar", 0, 0, 20))
     assert pipeline.next_wakeup_ns() == START_NS + 20 * MS, "something was learned"
     pipeline.feed(Tick(START_NS + 20 * MS))
+    assert pipeline.next_wakeup_ns() == START_NS + 20 * MS, "runs were started: what lies ahead?"
+    pipeline.feed(Tick(START_NS + 20 * MS))
     assert START_NS + 20 * MS < pipeline.next_wakeup_ns() <= START_NS + 98 * MS
 
 
