@@ -42,6 +42,7 @@ def draw_objects(
     labels: Sequence[str] = (),
     *,
     lead: int | None = None,
+    in_image: NDArray[np.bool_] | None = None,
     title: str = "",
 ) -> Image:
     """Return the image with boxes and distances, and beside it the lidar seen from above.
@@ -52,10 +53,12 @@ def draw_objects(
         objects: (m, 11), columns `tectum.fusion.objects.OBJECT_COLUMNS`.
         labels: names of the label column's values.
         lead: row of the object that is drawn as the one ahead.
+        in_image: (m,) which have their box in this image; default: all.
         title: one line along the top.
     """
     annotated = _copied(image)
-    for row in range(len(objects) - 1, -1, -1):  # the surest on top
+    boxed = np.ones(len(objects), bool) if in_image is None else in_image
+    for row in np.flatnonzero(boxed)[::-1]:  # the surest on top
         _box(annotated, objects[row], _name(objects[row], labels), _colour(objects, row, lead))
     above = _from_above(points)
     for row in range(len(objects) - 1, -1, -1):

@@ -37,7 +37,10 @@ def draw_result(result: Message, samples: Mapping[str, Message]) -> Image:
     objects = _first(outputs, "objects")
     if objects:
         labels, lead = outputs[objects]["labels"], _lead(arrays, objects)
-        return draw_objects(image, points, arrays[objects], labels, lead=lead, title=title)
+        return draw_objects(
+            image, points, arrays[objects], labels, lead=lead, title=title,
+            in_image=_in_image(samples, outputs, arrays),
+        )  # fmt: skip
     grid = _first(outputs, "grid")
     if grid and "grid" in outputs[grid]:
         return draw_grid(image, points, arrays[grid], outputs[grid]["grid"], bars, title=title)
@@ -55,6 +58,18 @@ def _image(samples: Mapping[str, Message]) -> AnyArray:
         if message.header.kind is Kind.IMAGE:
             return image_of(message, "bgr8")
     return DARK
+
+
+def _in_image(
+    samples: Mapping[str, Message], outputs: Mapping[str, Any], arrays: Mapping[str, AnyArray]
+) -> NDArray[np.bool_] | None:
+    """Return which objects the camera saw whose picture is drawn; None: there is but one."""
+    if "seen_by" not in outputs:
+        return None
+    cameras = list(outputs["seen_by"]["labels"])
+    shown = [name for name, message in samples.items() if message.header.kind is Kind.IMAGE]
+    number = cameras.index(shown[0]) if shown and shown[0] in cameras else -1
+    return np.asarray(arrays["seen_by"] == number)
 
 
 def _points(samples: Mapping[str, Message]) -> AnyArray:

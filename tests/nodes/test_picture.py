@@ -32,6 +32,13 @@ def test_the_lead_is_marked_in_both() -> None:
     assert len(_has(draw(IMAGE, POINTS, _object(8.0), ("person", "car")), LEAD)) == 0
 
 
+def test_what_another_camera_saw_is_drawn_from_above_only() -> None:
+    elsewhere = np.array([False])
+    marked = _has(draw(IMAGE, POINTS, _object(8.0), lead=0, in_image=elsewhere), LEAD)
+    assert (marked[:, 1] >= 206).all()
+    assert len(marked)
+
+
 def test_an_object_without_a_distance_is_drawn_on_the_image_only() -> None:
     marked = _has(draw(IMAGE, POINTS, _object(float("nan")), lead=0), LEAD)
     assert (marked[:, 1] < 200).all()

@@ -10,7 +10,9 @@ import pytest
 from tectum.errors import DataError
 from tectum.message import Kind
 from tectum.testing import MemoryContext
+from tectum.testing.messages import make_message
 from tectum_nodes.pictures import PicturesNode
+from tectum_nodes.result_picture import draw_result
 
 OBJECT = np.array([[50, 20, 90, 60, 0.9, 0, 8.0, 8.0, 1.0, 0.0, 9]], np.float32)
 PLAN = {"inputs": [{"name": "front", "topic": "camera/image"}]}
@@ -98,3 +100,20 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     node = PicturesNode(PicturesNode.Config(topics=("a/b",), folder=str(tmp_path / "file" / "x")))
     with pytest.raises(DataError, match=r"the folder for pictures, .*file/x, cannot be made"):
         node.open(MemoryContext("viewer"))
+
+
+def test_of_several_cameras_the_boxes_of_the_shown_one_are_drawn() -> None:
+    image = make_message(
+        "b/image", Kind.IMAGE, np.full((100, 200, 3), 90, np.uint8), encoding="bgr8"
+    )
+    pictures = []
+    for seen_by in (0, 1):
+        fields = _result(0, 0)["result"]
+        fields["outputs"]["seen_by"] = {
+            "buffer": 1, "role": "tensor", "labels": ["left", "right"],
+        }  # fmt: skip
+        arrays = (OBJECT, np.array([seen_by], np.float32))
+        result = make_message("p/result", Kind.RESULT, *arrays, result=fields)
+        pictures.append(draw_result(result, {"right": image})[:, :200])
+    assert (pictures[0] != pictures[1]).any()
+    assert len(np.unique(pictures[1])) > len(np.unique(pictures[0]))
