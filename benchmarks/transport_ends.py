@@ -174,7 +174,8 @@ class TectumSubscriber:
 
     def take(self, timeout_ns: int) -> Iterator[tuple[int, int, Any]]:
         """Yield time of sending, checksum and array of what has come."""
-        self._subscriber.wait(timeout_ns)
+        if not self._subscriber.wait(timeout_ns):
+            return
         for item in self._subscriber.drain():
             self.gaps += item.gap.missing if item.gap else 0
             if item.message is None:

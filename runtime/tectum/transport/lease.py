@@ -9,7 +9,6 @@ that a slow reader costs others nothing.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from collections import deque
@@ -62,13 +61,15 @@ class PoolReader:
             content = content.copy()  # the lease ends with the region, right here
             content.flags.writeable = False
         if len(specs) == 1:
-            return (PoolPayload(content, specs[0]),)
+            return (PoolPayload(content, whole.nbytes, whole),)
         begins, _ = offsets([spec.nbytes for spec in specs])
         parts = [
             content[begin : begin + spec.nbytes].view(WIRE_DTYPES[spec.dtype]).reshape(spec.shape)
             for begin, spec in zip(begins, specs, strict=True)
         ]
-        return tuple(map(PoolPayload, parts, specs))
+        return tuple(
+            PoolPayload(part, part.nbytes, spec) for part, spec in zip(parts, specs, strict=True)
+        )
 
     def pass_over(self, reference: Reference) -> None:
         """Say that this reader is done with a message that it never looks at."""
@@ -143,7 +144,7 @@ class _Leases:
 
     def _description(self) -> int:
         """Return an open file of its own, so that its lock is nobody else's."""
-        with contextlib.suppress(IndexError):
+        if self._idle:
             return self._idle.pop()
         return os.open(f"/proc/self/fd/{self._file.locks}", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -161,10 +162,6 @@ class PoolPayload(HeldPayload[AnyArray]):
     """One buffer in a slot. The lease ends with the last payload and the last array."""
 
     __slots__ = ()
-
-    def __init__(self, content: AnyArray, spec: BufferSpec) -> None:
-        """Be the array `content`."""
-        super().__init__(content, content.nbytes, spec)
 
     def _array(self, held: AnyArray) -> AnyArray:
         return held

@@ -70,10 +70,6 @@ class FramePayload(HeldPayload[bytes | memoryview]):
 
     __slots__ = ()
 
-    def __init__(self, buffer: bytes | memoryview, spec: BufferSpec) -> None:
-        """Keep `buffer`, whose size the wire decoder has checked against `spec`."""
-        super().__init__(buffer, len(buffer), spec)
-
     def _array(self, held: bytes | memoryview) -> AnyArray:
         spec = self._spec
         array: AnyArray = np.frombuffer(held, WIRE_DTYPES[spec.dtype]).reshape(spec.shape)

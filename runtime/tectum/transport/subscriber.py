@@ -145,6 +145,7 @@ class ZmqSubscriber:
         for _ in range(limit):
             frames = self._frames()
             if frames is None:
+                self._seen_empty = True
                 break
             parsed = self._parsed(frames)
             if parsed is not None and newest:
@@ -157,9 +158,11 @@ class ZmqSubscriber:
         return self._newest(come) if newest else results
 
     def wait(self, timeout_ns: int) -> bool:
-        """Wait until something has arrived or `wake` was called; False on time-out."""
+        """Wait until something may have arrived or `wake` was called; False on time-out."""
         seen_empty, self._seen_empty = self._seen_empty, False
-        return self._waiter.wait(timeout_ns, seen_empty=seen_empty)
+        if not seen_empty and can_be_read(self._socket):
+            return True
+        return self._waiter.wait_for_change(timeout_ns)
 
     def wake(self) -> None:
         """End a `wait` of the owning thread; may be called from any thread."""
@@ -240,7 +243,12 @@ class ZmqSubscriber:
         if self._clocks is not None:
             header = self._clocks.translated(header, header.topic.partition("/")[0])
         if reference is None:
-            payloads: tuple[Payload, ...] = tuple(map(FramePayload, buffers, header.buffers))
+            payloads: tuple[Payload, ...] = tuple(
+                [
+                    FramePayload(buffer, len(buffer), spec)
+                    for buffer, spec in zip(buffers, header.buffers, strict=True)
+                ]
+            )
             return self._inbox.take(Message(header, payloads))
         try:
             payloads = self._reader.payloads(reference, header.buffers)

@@ -37,22 +37,26 @@ class Waiter:
         self._writer.setblocking(False)
         self._descriptors = [self._reader.fileno(), *(int(item.FD) for item in sockets)]
 
-    def wait(self, timeout_ns: int, *, seen_empty: bool = False) -> bool:
-        """Return True when a socket can be read or `wake` was called, False on time-out.
-
-        `seen_empty`: `can_be_read` said no to all sockets, and none was used since.
-        """
+    def wait(self, timeout_ns: int) -> bool:
+        """Return True when a socket can be read or `wake` was called, False on time-out."""
         until_ns = self._clock.now_ns() + timeout_ns
-        while seen_empty or not self._readable():
-            seen_empty = False
-            remaining_s = max(0, until_ns - self._clock.now_ns()) / NS_PER_S
-            changed, _, _ = select.select(self._descriptors, [], [], remaining_s)
-            if self._descriptors[0] in changed:
-                self._forget_wakes()
-                return True
+        while not self._readable():
+            changed = self._changed(until_ns - self._clock.now_ns())
             if not changed:
                 return False
+            if self._woken(changed):
+                return True
         return True
+
+    def wait_for_change(self, timeout_ns: int) -> bool:
+        """Return True when a socket may be readable or `wake` was called, False on time-out.
+
+        For who has just seen that nothing waits in the sockets and has not used them since. What
+        has changed may concern libzmq alone.
+        """
+        changed = self._changed(timeout_ns)
+        self._woken(changed)
+        return bool(changed)
 
     def wake(self) -> None:
         """End a `wait` now or the next one; may be called from any thread or signal handler."""
@@ -67,6 +71,14 @@ class Waiter:
     def _readable(self) -> bool:
         return any(can_be_read(item) for item in self._sockets)
 
-    def _forget_wakes(self) -> None:
+    def _changed(self, timeout_ns: int) -> list[int]:
+        timeout_s = timeout_ns / NS_PER_S if timeout_ns > 0 else 0
+        return select.select(self._descriptors, [], [], timeout_s)[0]
+
+    def _woken(self, changed: list[int]) -> bool:
+        """Return whether `wake` was called, and forget it."""
+        if self._descriptors[0] not in changed:
+            return False
         with contextlib.suppress(BlockingIOError):
             self._reader.recv(4096)
+        return True
