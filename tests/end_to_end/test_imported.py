@@ -33,6 +33,7 @@ def simulated(log: Path, graph: str, *options: str) -> dict[str, Any]:
 
 def launched(tmp_path: Path, *arguments: object) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Run a graph without a deadline; return its report and its results."""
+    tmp_path.mkdir(exist_ok=True)
     report, log = tmp_path / "report.json", tmp_path / "run.mcap"
     tectum("launch", *arguments, "--set", "budget=none", "--report", report, "--record", log)
     with LogReader(log) as reader:
@@ -110,3 +111,18 @@ def test_a_nuscenes_keyframe_is_seen_all_around(data_folder: Path, tmp_path: Pat
     assert len(objects) >= 10
     assert len(set(seen_by.tolist())) >= 4
     assert (objects[:, 6] > 1).sum() >= 10  # so many have a distance
+
+
+def test_an_imported_clip_stands_in_for_the_player(data_folder: Path, tmp_path: Path) -> None:
+    """By `--replay LOG:topic,...`; the pictures are those of the clip, to JPEG's loss."""
+    clip, log = data_folder / "talking_faces/brbk7n.mpg", tmp_path / "clip.mcap"
+    topics = ("--topic", "image=player/image", "--topic", "audio=player/audio")
+    tectum("import", clip, "-o", log, *topics)
+    of_clip, _ = launched(tmp_path / "a", "talking", "--set", f"clip={clip}")
+    replay = f"{log}:player/image,player/audio"
+    of_log, results = launched(tmp_path / "b", "talking", "--replay", replay)
+    assert {of_log["triggers"], of_clip["triggers"]} <= {14, 15, 16}  # of a clip of 3 s
+    assert of_log["outcomes"]["shed"] == 0
+    for name in ("face", "voice"):
+        assert of_log["inputs"][name]["received"] == of_clip["inputs"][name]["received"]
+    assert {state for result in results for state in result["outputs"]} >= {"speaking", "face"}
