@@ -38,7 +38,7 @@ IMAGE_FOLDERS = ("image_02/data", "image_02", "image_2/data", "image_2")
 CLOUD_FOLDERS = (
     "velodyne_fov", "velodyne_points/data", "velodyne/data", "velodyne", "velodyne_full",
 )  # fmt: skip
-LABEL_FOLDER = "label_2"
+LABEL_FOLDER, INERTIAL_FOLDER = "label_2", "oxts/data"
 DEFAULT_PERIOD_NS = NS_PER_S // 10
 """KITTI's sensors were triggered by the turning lidar, ten times a second."""
 
@@ -87,9 +87,11 @@ class KittiFolder:
 
     def labels(self) -> dict[int, Path]:
         """Return the files of labelled objects by frame number; empty where there are none."""
-        folder = self.path / LABEL_FOLDER
-        files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
-        return {int(file.stem): file for file in files if file.stem.isdigit()}
+        return _numbered(self.path / LABEL_FOLDER)
+
+    def inertial(self) -> dict[int, Path]:
+        """Return the files of GPS and IMU of a raw recording by frame number, or nothing."""
+        return _numbered(self.path / INERTIAL_FOLDER)
 
     def times_ns(self, of: Path) -> list[int]:
         """Return the recorded times of all frames as they stand there; empty where there are none.
@@ -222,6 +224,11 @@ def _raw_calibration(cameras: Path, lidar: Path) -> Calibration:
     transform[:3, 3] = _matrix(lidar, lidar_values, "T", (3,))
     projection = _matrix(cameras, camera_values, "P_rect_02", (3, 4))
     return Calibration(projection, rectify @ transform)
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
+    return {int(file.stem): file for file in files if file.stem.isdigit()}
 
 
 def _values(file: Path) -> dict[str, str]:

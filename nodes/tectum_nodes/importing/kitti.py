@@ -2,8 +2,8 @@
 
 Frames have the folder's own times, else ten a second. The calibration becomes the rig (see
 `tectum_nodes.kitti_folder`), so that a log is what the nodes `kitti_camera` and `kitti_lidar` say.
-Labels of an object folder become `labels/boxes` (pixels of the camera) and `labels/objects` (where
-they are, in the camera's frame).
+GPS and IMU of a raw recording become `imu/tensor`. Labels of an object folder become `labels/boxes`
+(pixels of the camera) and `labels/objects` (where they are, in the camera's frame).
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ from tectum_nodes.kitti_folder import (
     other_calibrations,
 )
 
-__all__ = ["KittiSource", "KittiSourceConfig"]
+__all__ = ["INERTIAL_COLUMNS", "KittiSource", "KittiSourceConfig"]
 
+INERTIAL_COLUMNS = (
+    "lat", "lon", "alt", "roll", "pitch", "yaw", "vn", "ve", "vf", "vl", "vu", "ax", "ay", "az",
+    "af", "al", "au", "wx", "wy", "wz", "wf", "wl", "wu",
+)  # fmt: skip
+"""Degrees, metres, radians, m/s, m/s^2, rad/s; as `oxts/dataformat.txt` of a raw recording says."""
 _UNIX_NS = 10**9 * NS_PER_S
 """Times before 2001 are not dates but count from the begin of a recording."""
 
@@ -80,7 +85,9 @@ class KittiSource(Source):
         yield from heapq.merge(*map(self._of, chosen), key=lambda item: item.arrived_ns)
 
     def rig(self) -> Mapping[str, Any] | None:
-        """Return the rig that the node `kitti_camera` would give."""
+        """Return the rig that the node `kitti_camera` would give; None without pictures."""
+        if all(frames.stream.kind is not Kind.IMAGE for frames in self._frames):
+            return None
         rig = KittiCamera.rig_of(KittiCameraConfig(folder=str(self.path)))
         differing = other_calibrations(self._folder)
         if differing:
@@ -113,6 +120,10 @@ class KittiSource(Source):
             found.append(_Frames(_stream(name, content, files), files, load))
         if not found:
             folder.images()  # says where they would be
+        inertial = folder.inertial()
+        if inertial:
+            stream = _stream("imu/tensor", "GPS and IMU", inertial)
+            found.append(_Frames(stream, inertial, self._inertial))
         labels = folder.labels()
         if labels:
             boxes = _stream("labels/boxes", "labelled objects, in pixels", labels)
@@ -129,6 +140,18 @@ class KittiSource(Source):
     def _scan(self, file: Path) -> Capture:
         array, fields = KittiLidar(KittiConfig()).load(file)
         return Capture("lidar/points", Kind.POINTS, (array,), 0, frame_id="lidar", fields=fields)
+
+    def _inertial(self, file: Path) -> Capture:
+        words = file.read_text(encoding="utf-8", errors="replace").split()
+        try:
+            values = np.array(words[: len(INERTIAL_COLUMNS)], np.float64)
+        except ValueError:
+            values = np.zeros(0)
+        if len(values) != len(INERTIAL_COLUMNS):
+            msg = f"{file} does not hold the {len(INERTIAL_COLUMNS)} numbers of GPS and IMU"
+            raise DataError(msg)
+        fields = {"names": ["values"], "columns": list(INERTIAL_COLUMNS)}
+        return Capture("imu/tensor", Kind.TENSOR, (values,), 0, frame_id="imu", fields=fields)
 
     def _boxes(self, file: Path) -> Capture:
         found = self._labels(file)

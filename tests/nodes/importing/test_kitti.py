@@ -111,6 +111,30 @@ def test_a_raw_folder_keeps_its_dates_and_each_sensor_its_own(
     assert seen == [4 * MS, 104 * MS, 204 * MS]
     assert scanned == [0, 100 * MS, 200 * MS]
     assert log.rig is None
+    assert "imu/tensor" not in log.report.topics
+
+
+def test_gps_and_imu_of_a_raw_folder_have_their_own_times(tmp_path: Path, imported: Any) -> None:
+    folder = tmp_path / "drive"
+    for name in ("velodyne_points", "oxts"):
+        (folder / name / "data").mkdir(parents=True)
+    np.zeros((2, 4), np.float32).tofile(folder / "velodyne_points/data/0000000000.bin")
+    (folder / "velodyne_points/timestamps.txt").write_text("2011-09-26 14:30:15.000000000\n")
+    lines = [f"2011-09-26 14:30:15.0{n}0000000" for n in range(3)]
+    (folder / "oxts/timestamps.txt").write_text("\n".join(lines) + "\n")
+    for frame in range(3):
+        words = [f"{frame + column / 100}" for column in range(30)]
+        (folder / f"oxts/data/{frame:010}.txt").write_text(" ".join(words))
+    (folder / "oxts/data/0000000001.txt").write_text("1 2 three")
+    log = imported(folder)
+    rows = log.of("imu/tensor")
+    begin_ns = 1_317_047_415 * 1_000_000_000
+    assert [m.header.stamp_ns - begin_ns for m in rows] == [0, 20 * MS]
+    columns = list(rows[1].header.fields["columns"])
+    assert rows[1].array()[columns.index("az")] == 2.13
+    ((text, count),) = log.report.troubles.items()
+    assert "0000000001.txt does not hold the 23 numbers of GPS and IMU" in text
+    assert count == 1
 
 
 def test_a_rate_is_taken_before_the_times_of_the_folder(tmp_path: Path, imported: Any) -> None:
