@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from tectum.transport.pool import PAGE, SPARE_SLOTS
+from tectum.transport.pool import PAGE, slots_needed
 from tectum.transport.publisher import SHARED_FROM_BYTES
 from tectum.transport.subscriber import DEFAULT_HOLD
 from tectum.units import duration_text, size_text
@@ -81,5 +81,5 @@ def _pools(graph: Graph, fusions: Sequence[Fusion]) -> dict[str, tuple[int, int]
             hearers = sum(topic.name in other.subscribes for other in graph.here)
             nbytes = -(-sizes[topic.name] // PAGE) * PAGE
             if hearers and sizes[topic.name] >= SHARED_FROM_BYTES:
-                pools[topic.name] = (SPARE_SLOTS + hearers * DEFAULT_HOLD, nbytes)
+                pools[topic.name] = (slots_needed(hearers * DEFAULT_HOLD), nbytes)
     return pools

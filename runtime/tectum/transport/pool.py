@@ -31,12 +31,20 @@ from tectum.transport.pool_file import (
 from tectum.transport.reference import Reference, offsets
 from tectum.transport.region import Region
 
-__all__ = ["SPARE_SLOTS", "Pools"]
+__all__ = ["PAGE", "Pools", "slots_needed"]
 
 SPARE_SLOTS = 2
 """Beside the slots that readers may hold: one that is written and one that is on its way."""
 PAGE = 4096
 _log = logging.getLogger(__name__)
+
+
+def slots_needed(holds: int) -> int:
+    """Return how many slots of a topic may be in use where its readers hold `holds` in all.
+
+    Pure; `tectum check` reckons with it (`tectum_launch.checks.memory`) as the publisher does.
+    """
+    return SPARE_SLOTS + holds
 
 
 class _NoMemoryError(Exception):
@@ -219,12 +227,12 @@ class Pools:
             self._pools, self._retired = {}, []
 
     def _limit(self, pool: _Pool) -> int:
-        return min(SPARE_SLOTS + self.holds, pool.file.slots)
+        return min(slots_needed(self.holds), pool.file.slots)
 
     def _fitting(self, topic: str, size: int) -> _Pool:
         """Return the pool of `topic`, a new one where the present one is too small."""
         pool = self._pools.get(topic)
-        needed = SPARE_SLOTS + self.holds
+        needed = slots_needed(self.holds)
         if pool and pool.slot_bytes >= size and pool.file.slots >= needed:
             return pool
         grown = size if pool is None or pool.slot_bytes >= size else size * 3 // 2
@@ -250,7 +258,7 @@ class Pools:
 
     def _give_up(self, size: int) -> None:
         self._usable = False
-        needed = (SPARE_SLOTS + self.holds) * size
+        needed = slots_needed(self.holds) * size
         _log.warning(
             "%s is too small: payloads are sent through sockets, which is slower; this publisher "
             "needs %.0f MB there (in a container: --shm-size)", SHARED_MEMORY, needed / 1e6,

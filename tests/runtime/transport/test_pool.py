@@ -127,6 +127,7 @@ def test_who_comes_late_is_overtaken_and_never_sees_another_frame(pools):
         except OvertakenError:
             pass
     assert outcomes == [16, 17, 18, 19]  # as many as there are slots: 2 and what may be held
+    assert len(outcomes) == pool.slots_needed(pools.holds)
 
 
 def test_a_slot_that_is_being_written_is_no_ones_to_read(pools):
