@@ -88,9 +88,17 @@ def _fresh(case: _Case) -> str:
         words += ", taken because the deadline allowed no more waiting"
     if item.beaten:
         words += ", though a nearer one came after that"
+    if align.rule in ("nearest", "exact") and item.error_ns > _spare_ns(item, align):
+        words += f", though its stamp may be off by {duration_words(item.error_ns)}"
     if item.ambiguous:
         words += ", as near as another within the error of their stamps"
     return words
+
+
+def _spare_ns(item: InputRow, align: AlignPlan) -> int:
+    """Return what the tolerance leaves for the stamp to be off."""
+    limit_ns = align.after_ns if item.distance_ns > 0 else align.before_ns
+    return max(limit_ns - abs(item.distance_ns), 1_000_000)
 
 
 # -- not used

@@ -66,6 +66,8 @@ class InputRow:
     encode_end_ns: int = 0
     ambiguous: bool = False
     """The two best candidates could not be told apart within their `error_ns`."""
+    error_ns: int = 0
+    """Bound on how far off the stamp of the sample used may be."""
 
 
 @dataclass(slots=True)

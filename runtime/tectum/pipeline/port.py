@@ -99,7 +99,7 @@ class Port:
             return
         item = opened.row.inputs[self.index]
         limit = self.alignment.reach_ns(), self.alignment.after_ns
-        limit_ns = max(limit) + 1 if item.seq < 0 else abs(item.distance_ns)
+        limit_ns = max(limit) + 1 if item.seq < 0 else abs(item.distance_ns) - item.error_ns
         self._commits.append((opened.t_ns, limit_ns, opened.row))
         self.beatable_ns = max(self.beatable_ns, opened.t_ns + limit_ns)
 
@@ -113,9 +113,10 @@ class Port:
         if not isinstance(self.alignment, Nearest):
             return closed
         for index, (t_ns, limit_ns, row) in enumerate(self._commits):
-            if abs(at_ns - t_ns) >= limit_ns or not self.alignment.accepts(at_ns - t_ns):
+            surely_ns = abs(at_ns - t_ns) + sample.error_ns
+            if surely_ns >= limit_ns or not self.alignment.accepts(at_ns - t_ns):
                 continue
-            self._commits[index] = (t_ns, abs(at_ns - t_ns), row)
+            self._commits[index] = (t_ns, surely_ns, row)
             self.raw.counts["beaten"] = self.raw.counts.get("beaten", 0) + 1
             if row.delivered_ns:
                 closed.append(t_ns)

@@ -33,13 +33,16 @@ class Nearest:
     def final(self, stream: Stream, t_ns: int, by_ns: int = NEVER_NS, now_ns: int = 0) -> bool:
         """Return whether no sample that still comes in time is expected to be nearer.
 
-        With an acceptable sample in hand, what is overdue is taken for lost, and what could be
-        nearer by less than a third of a period is not waited for.
+        With an acceptable sample in hand and a deadline, what is overdue is taken for lost; what
+        could be nearer by less than a third of a period, or by less than the errors of two stamps
+        like the one in hand allow to tell, is not waited for.
         """
         before, after = self.before_ns, self.after_ns
         index = self._best_index(stream, t_ns)
         if index >= 0:
             nearer = abs(stream.ats[index] - t_ns) - 1
+            if now_ns:
+                nearer -= 2 * stream.samples[index].error_ns
             if now_ns and stream.likely_next_ns(now_ns) > t_ns + nearer - stream.period_ns() // 3:
                 return True
             before, after = min(before, nearer), min(after, nearer)

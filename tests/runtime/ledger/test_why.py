@@ -556,6 +556,19 @@ def test_samples_that_cannot_be_told_apart_are_told() -> None:
     )
 
 
+def test_a_stamp_that_may_be_off_by_more_than_the_tolerance_leaves_is_told() -> None:
+    wanted = plan()
+    unsure = [
+        Arrived(e.now_ns, e.sample._replace(error_ns=35 * MS))
+        for e in sensor("camera", tens(shift=8))
+        if isinstance(e, Arrived)
+    ]
+    simulation = run(wanted, sensor("lidar", tens()), unsure)
+    assert lines_of(wanted, simulation, 7)[1] == (
+        "camera: sample 7, 8 ms after the trigger, though its stamp may be off by 35 ms"
+    )
+
+
 def test_a_cached_embedding_is_told_with_its_age_and_why_it_stood_in() -> None:
     wanted = plan(replace(CAMERA, cache_ns=500 * MS), LIDAR)
     simulation = run(wanted, sensor("lidar", tens()), sensor("camera", tens(end=500, shift=8)))

@@ -121,6 +121,20 @@ def test_a_better_sample_after_the_commit_is_counted_and_changes_nothing(scene, 
     assert result.counters["camera"]["beaten"] == 1
 
 
+def test_one_that_is_better_by_less_than_the_errors_of_the_stamps_is_not_said_to_be(
+    scene, item, one
+) -> None:
+    # the frame at 297 is 6 ms off, the one at 305 is 2 ms off: nearer by 4 ms
+    for error_ms, beaten in ((1, 1), (3, 0)):
+        error_ns = error_ms * MS
+        frames = [one("camera", k, 33 * k, 33 * k + 1, error_ns=error_ns) for k in range(10)]
+        late = one("camera", 10, 305, 310, error_ns=error_ns)
+        result = scene.run(together(scene.heard(1)[:4], frames, [one("lidar", 0, 303, 303), late]))
+        assert item(result.rows[0], "camera").seq == 9
+        assert item(result.rows[0], "camera").error_ns == error_ns
+        assert result.counters["camera"].get("beaten", 0) == beaten
+
+
 def test_a_better_sample_that_comes_before_delivery_is_said_in_the_row(scene, item, one) -> None:
     frames = [one("camera", k, 33 * k, 33 * k + 1) for k in range(10)]
     events = [one("lidar", 0, 303, 303), one("camera", 10, 305, 305)]

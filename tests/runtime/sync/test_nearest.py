@@ -125,6 +125,24 @@ def test_candidates_within_their_errors_are_told_to_be_ambiguous() -> None:
     assert not _pick(alignment, stream, t_ns - NS_PER_MS).ambiguous
 
 
+def test_with_a_deadline_what_could_not_be_told_to_be_nearer_is_not_waited_for() -> None:
+    #              x.........x......t..(x)   in hand 7 ms before, the next expected 3 ms after
+    def stream_with(error_ns: int) -> Stream:
+        stream = stream_of("", period_ns=10 * NS_PER_MS, jitter_ns=1)
+        for seq, at_ns in enumerate(drawn("x.........x")):
+            stream.hear("heard")
+            stream.add(at_ns, Sample(SampleRef("drawn", 1, seq), at_ns, error_ns=error_ns))
+        return stream
+
+    wide = Nearest(50 * NS_PER_MS, 50 * NS_PER_MS)
+    (t_ns,) = drawn(".................t", "t")
+    now_ns = t_ns + NS_PER_MS
+    sure, unsure = stream_with(0), stream_with(3 * NS_PER_MS)
+    assert not wide.final(sure, t_ns, now_ns=now_ns)  # 3 ms off: nearer than 7 ms by 4 ms
+    assert wide.final(unsure, t_ns, now_ns=now_ns)  # which two stamps off by 3 ms do not tell
+    assert not wide.final(unsure, t_ns)  # without a deadline the best is worth the wait
+
+
 def test_the_offset_of_a_sensor_is_taken_off_its_stamps() -> None:
     stream = stream_of("......x", offset_ns=2 * NS_PER_MS)
     assert stream.ats == drawn("....x")
