@@ -2,8 +2,10 @@
 
 Rules: no work is started that the model says cannot end in time; a lane runs one thing; open sets
 are served by earliest deadline. When a set does not fit, in this order: a cheaper variant, a
-cached embedding, leaving an input out, shedding. Once a stage is degraded it stays so until there
-is a quarter of slack (hysteresis). The planner reads state and proposes; the pipeline carries out.
+cached embedding, leaving an input out, shedding. Waiting keeps to that order too: for a *better*
+sample as long as the present variants allow, for *any* sample as long as the cheapest do. Once a
+stage is degraded it stays so for a while (`tectum.budget.levels`). The planner reads state and
+proposes; the pipeline carries out.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from math import isqrt
 from typing import NamedTuple
 
 from tectum.budget.latency import Estimate, LatencyModel
+from tectum.budget.levels import Levels
 from tectum.budget.schedule import latest_begins, place
 from tectum.pipeline.accept import accepted
 from tectum.pipeline.opened import OpenSet
@@ -21,9 +24,11 @@ from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Run
 from tectum.sync.stream import NEVER_NS
 
-__all__ = ["Choice", "Planner"]
+__all__ = ["Choice", "Planner", "Wait"]
 
 _PATIENCE = 3
+_HEAD = -1
+"""Stands for the head among the indices of inputs."""
 
 
 class Choice(NamedTuple):
@@ -33,6 +38,15 @@ class Choice(NamedTuple):
     head_variant: int
     cached: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
+
+
+class Wait(NamedTuple):
+    """How long a set can wait for one input."""
+
+    better_ns: int
+    """Until when for a better sample than the one at hand: no variant is given up for that."""
+    any_ns: int
+    """Until when for the first acceptable one: a cheaper variant is better than no input."""
 
 
 class Planner:
@@ -65,15 +79,14 @@ class Planner:
         """Per input, what its encoder costs in each variant; nothing where a set runs none."""
         self._denied: dict[str, int] = {}
         """Stage -> sets in a row that were given up before it could run."""
-        self._levels: dict[str, int] = {}
-        """Stage -> the variant index it is degraded to; absent: the best."""
+        self._levels = Levels(plan.budget_ns)
         self._preferred = self._prefer()
 
     # -- predictions
 
     def level(self, stage: str) -> int:
         """Return the index of the variant in which the stage runs at present."""
-        return self._levels.get(stage, 0)
+        return self._levels.of(stage)
 
     def encode_ns(self, index: int, variant: int) -> int:
         """Return what the encoder of the input at `index` typically takes; 0 without one."""
@@ -91,24 +104,27 @@ class Planner:
         return sum(costs) + self.head_ns(head_variant) + self._plan.margin_ns
 
     def head_by_ns(self, opened: OpenSet) -> int:
-        """Return how late the head may start for the answer to be in time."""
+        """Return how late the head may start, in its cheapest variant, for a timely answer."""
         if opened.deadline_ns >= NEVER_NS:
             return NEVER_NS
-        head = self._head_costs[self._preferred.head_variant]
+        head = self._head_costs[self._cheapest(self._head_costs, self._preferred.head_variant)]
         return opened.deadline_ns - self._plan.margin_ns - head.typical_ns - head.spread_ns
 
-    def force_at_ns(self, opened: OpenSet) -> dict[int, int]:
+    def waits(self, opened: OpenSet) -> dict[int, Wait]:
         """Return, for each pending input, until when the set can wait for it."""
         if opened.deadline_ns >= NEVER_NS:
-            return dict.fromkeys(opened.pending, NEVER_NS)
-        variants, head_variant, *_ = self._preferred
-        chain = [self._encoders[i][variants[i]] for i in opened.pending if self._encoders[i]]
-        costs = [self.encode_ns(i, variants[i]) for i in opened.pending]
-        head = self._head_costs[head_variant]
-        limit_ns = opened.deadline_ns - self._plan.margin_ns
-        head_by_ns = limit_ns - head.typical_ns - _spread_ns(head, *chain)
-        begins = latest_begins(head_by_ns, costs, self._plan.lanes)
-        return dict(zip(opened.pending, begins, strict=True))
+            return dict.fromkeys(opened.pending, Wait(NEVER_NS, NEVER_NS))
+        todo = [*opened.pending, *self.unstarted(opened)]
+        variants, head_variant, *_ = present = self._preferred
+        cheapest = Choice(
+            tuple([self._cheapest(self._encoders[i], v) for i, v in enumerate(variants)]),
+            self._cheapest(self._head_costs, head_variant),
+        )
+        better = self._latest_begins(opened, todo, present)
+        any_ = better if cheapest == present else self._latest_begins(opened, todo, cheapest)
+        return {
+            index: Wait(*pair) for index, *pair in zip(opened.pending, better, any_, strict=False)
+        }
 
     # -- choices
 
@@ -127,9 +143,8 @@ class Planner:
                 end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
                 if end_ns <= limit_ns:
                     break
-        if not opened.planned:
-            opened.planned = True
-            self._learn(todo, choice, limit_ns - end_ns)
+        self._learn(opened, todo, choice, limit_ns - end_ns)
+        self._learn_head(opened, choice, limit_ns - end_ns)
         if end_ns > limit_ns and self._plan.late != "deliver":
             return None
         free_at[:] = taken
@@ -138,15 +153,20 @@ class Planner:
     def eager(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice | None:
         """Return how to encode what a set that still waits has committed; leaves nothing out.
 
-        None where even that would end too late: it may fit once the set is settled and something
-        can be given up.
+        What it waits for is reckoned with as if it came now: a lane that a costly variant takes is
+        lacking later. None where nothing fits: it may once the set is settled and something can be
+        given up.
         """
-        choice, taken = self._preferred, list(free_at)
-        end_ns = self._end_ns(now_ns, opened, self.unstarted(opened), choice, taken)
-        if end_ns > self._latest_ns(opened):
-            return None
-        free_at[:] = taken
-        return choice
+        begun = self.unstarted(opened)
+        todo = [*begun, *[index for index in opened.pending if self._encoders[index]]]
+        limit_ns = self._latest_ns(opened)
+        for choice in (self._preferred, *self._cheaper_variants(todo)):
+            end_ns = self._end_ns(now_ns, opened, todo, choice, list(free_at))
+            if end_ns <= limit_ns:
+                self._learn(opened, begun, choice, limit_ns - end_ns)
+                self._end_ns(now_ns, opened, begun, choice, free_at)
+                return choice
+        return None
 
     def deny(self, stages: Iterable[StagePlan]) -> None:
         """Something is given up because of what the model says of these stages.
@@ -201,6 +221,21 @@ class Planner:
         variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
         return Choice(tuple(variants), self.level(self._head.name))
 
+    def _cheapest(self, costs: Sequence[Estimate], at_least: int) -> int:
+        """Return the variant that takes the least time, of those not better than `at_least`."""
+        if len(costs) <= 1:
+            return at_least
+        return min(range(at_least, len(costs)), key=lambda variant: costs[variant].typical_ns)
+
+    def _latest_begins(self, opened: OpenSet, todo: Sequence[int], choice: Choice) -> list[int]:
+        """Return how late each encoder of `todo` may begin for a timely answer."""
+        head = self._head_costs[choice.head_variant]
+        chain = [self._encoders[i][choice.variants[i]] for i in todo if self._encoders[i]]
+        costs = [self.encode_ns(i, choice.variants[i]) for i in todo]
+        limit_ns = opened.deadline_ns - self._plan.margin_ns
+        head_by_ns = limit_ns - head.typical_ns - _spread_ns(head, *chain)
+        return latest_begins(head_by_ns, costs, self._plan.lanes)
+
     def _latest_ns(self, opened: OpenSet) -> int:
         """Return when an answer may be expected at the latest: a tick may come a little late."""
         if opened.deadline_ns >= NEVER_NS:
@@ -226,6 +261,19 @@ class Planner:
     def _cheaper(self, opened: OpenSet, todo: Sequence[int]) -> Iterator[Choice]:
         """Yield ever cheaper choices, each a small step from the one before."""
         choice = self._preferred
+        for choice in self._cheaper_variants(todo):
+            yield choice
+        for index in todo:
+            if self.cached_fits(opened, index):
+                choice = choice._replace(cached=(*choice.cached, index))
+                yield choice
+        for index in self._droppable(opened, todo, choice):
+            choice = choice._replace(left_out=(*choice.left_out, index))
+            yield choice
+
+    def _cheaper_variants(self, todo: Sequence[int]) -> Iterator[Choice]:
+        """Yield choices in ever cheaper variants, the costliest encoder first, the head last."""
+        choice = self._preferred
         for index in sorted(todo, key=lambda i: -self.encode_ns(i, 0)):
             for variant in range(choice.variants[index] + 1, len(self._encoders[index])):
                 variants = list(choice.variants)
@@ -234,13 +282,6 @@ class Planner:
                 yield choice
         for variant in range(choice.head_variant + 1, len(self._head_costs)):
             choice = choice._replace(head_variant=variant)
-            yield choice
-        for index in todo:
-            if self.cached_fits(opened, index):
-                choice = choice._replace(cached=(*choice.cached, index))
-                yield choice
-        for index in self._droppable(opened, todo, choice):
-            choice = choice._replace(left_out=(*choice.left_out, index))
             yield choice
 
     def _droppable(self, opened: OpenSet, todo: Sequence[int], choice: Choice) -> list[int]:
@@ -259,28 +300,28 @@ class Planner:
                 droppable.append(index)
         return droppable
 
-    def _learn(self, todo: Sequence[int], choice: Choice, slack_ns: int) -> None:
-        """Remember what was degraded; go back a step once the better variant leaves slack."""
-        for index in todo:
-            encoder = self._ports[index].encoder
-            assert encoder is not None
-            self._set_level(encoder, self._encoders[index], choice.variants[index], slack_ns)
-        self._set_level(self._head, self._head_costs, choice.head_variant, slack_ns)
+    def _learn(self, opened: OpenSet, todo: Sequence[int], choice: Choice, slack_ns: int) -> None:
+        """Remember what was degraded; go back a step once the better variant leaves slack.
 
-    def _set_level(
+        Once per set and stage, however often the set is looked at.
+        """
+        for index in todo:
+            if index not in opened.planned:
+                opened.planned.append(index)
+                encoder = self._ports[index].encoder
+                assert encoder is not None
+                self._take_up(encoder, self._encoders[index], choice.variants[index], slack_ns)
+
+    def _learn_head(self, opened: OpenSet, choice: Choice, slack_ns: int) -> None:
+        if _HEAD not in opened.planned:
+            opened.planned.append(_HEAD)
+            self._take_up(self._head, self._head_costs, choice.head_variant, slack_ns)
+
+    def _take_up(
         self, stage: StagePlan, costs: Sequence[Estimate], variant: int, slack_ns: int
     ) -> None:
-        level = self.level(stage.name)
-        if variant > level:
-            self._levels[stage.name] = variant
-        elif level == 0:
-            return
-        else:
-            more_ns = costs[level - 1].typical_ns - costs[level].typical_ns
-            if (slack_ns - more_ns) * 4 <= self._plan.budget_ns:
-                return
-            self._levels[stage.name] = level - 1
-        self._preferred = self._prefer()
+        if self._levels.chosen(stage.name, costs, variant, slack_ns):
+            self._preferred = self._prefer()
 
 
 def _spread_ns(*chain: Estimate) -> int:

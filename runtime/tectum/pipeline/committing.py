@@ -7,6 +7,7 @@ stays in the row.
 
 from __future__ import annotations
 
+from tectum.budget.planner import Wait
 from tectum.ledger.row import InputRow, Status
 from tectum.pipeline.ahead import Ahead
 from tectum.pipeline.books import Books, picked
@@ -43,14 +44,14 @@ class Committing:
             return
         # without a deadline nothing is taken for lost: the best is worth the wait
         late_ns = now_ns if opened.deadline_ns < NEVER_NS else 0
-        force_at: dict[int, int] = {}
+        waits: dict[int, Wait] = {}
         for index in tuple(opened.pending):
             port = self._books.ports[index]
             final = _is_final(port, opened.t_ns, NEVER_NS, late_ns)
             if not final:
-                force_at = force_at or self._books.planner.force_at_ns(opened)
-                force_ns = force_at[index]
-                if now_ns < force_ns and not _is_final(port, opened.t_ns, force_ns, late_ns):
+                waits = waits or self._books.planner.waits(opened)
+                by_ns = _waits_until(port, opened.t_ns, waits[index])
+                if now_ns < by_ns and not _is_final(port, opened.t_ns, by_ns, late_ns):
                     continue
             self._commit_input(now_ns, opened, port, forced=not final)
             if opened.resolved:
@@ -104,6 +105,13 @@ class Committing:
         opened.miss(port.index, reason)
         if self._books.planner.cached_fits(opened, port.index):
             self._books.use_cached(opened, port)
+
+
+def _waits_until(port: Port, t_ns: int, wait: Wait) -> int:
+    """Return how long an input is waited for: longer where it has nothing to give yet."""
+    if wait.better_ns == wait.any_ns or isinstance(port.alignment.best(port.stream, t_ns), Pick):
+        return wait.better_ns
+    return wait.any_ns
 
 
 def _is_final(port: Port, t_ns: int, by_ns: int, now_ns: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.pipeline.orders import Picked
@@ -33,8 +33,8 @@ class OpenSet:
     answer: int | None = None
     due_ns: int = 0
     """Until then time alone changes nothing for this set; 0: not looked at yet."""
-    planned: bool = False
-    """A way to compute it was chosen once."""
+    planned: list[int] = field(default_factory=list)
+    """Indices of the inputs (and of the head) whose variant was chosen once: see the planner."""
 
     def present(self) -> list[str]:
         """Return the names of the inputs that take part, as far as committed."""

@@ -15,7 +15,7 @@ depends on the events alone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tectum.errors import ContractError
 from tectum.ledger.digest import DecisionDigest
@@ -281,9 +281,14 @@ class Pipeline:
         for port in self._books.ports:
             if port.hops is not None:
                 self._hopping.advance(port, free_at)
-        for opened in self._books.open:
+        for opened in self._by_deadline():
             if not opened.resolved:
                 self._computing.advance(opened, free_at)
+
+    def _by_deadline(self) -> Iterable[OpenSet]:
+        """Return the open sets, the most urgent first: captures differ in length."""
+        opened = self._books.open
+        return sorted(opened, key=lambda item: item.deadline_ns) if len(opened) > 1 else opened
 
     # -- emitting
 
@@ -351,6 +356,7 @@ class Pipeline:
         if opened.head is None:
             instants.append(planner.head_by_ns(opened))
         if opened.pending:
-            instants += planner.force_at_ns(opened).values()
+            for wait in planner.waits(opened).values():
+                instants += wait
             instants += [self._books.ports[index].stream.overdue_ns() for index in opened.pending]
         return min((instant for instant in instants if instant > now_ns), default=NEVER_NS)
