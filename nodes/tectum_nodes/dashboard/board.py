@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tectum.clock import NS_PER_MS
 from tectum.errors import DataError, TectumError
-from tectum.message import Kind, Message
+from tectum.message import Header, Kind, Message
 from tectum.pipeline.plan import Plan
 from tectum_nodes.dashboard.frames import (
     audio_frame,
@@ -33,8 +33,8 @@ __all__ = ["Board"]
 _AUDIO_S = 0.5
 """How much sound a frame carries: a browser that is late for less misses none."""
 _SHOWN = (Kind.IMAGE, Kind.POINTS)
-_OWN = (Kind.JOURNAL, Kind.LEDGER, Kind.RESULT, Kind.HEALTH)
-"""What fusion nodes say: the timeline shows it, not the table of topics."""
+_OWN = (Kind.JOURNAL, Kind.LEDGER, Kind.RESULT, Kind.HEALTH, Kind.LATCHED)
+"""What fusion nodes say, and facts: other parts of the page show it, not the table of topics."""
 
 
 class Board:
@@ -60,9 +60,11 @@ class Board:
         for name, outcomes in self.outcomes.items():
             self.slots.add(f"{name}/outcomes", outcomes)
         self.health: dict[str, dict[str, Any]] = {}
-        self._plans, self._width = plans, width
+        self.plans, self._width = plans, width
         self._newest: dict[str, Message] = {}
         self._sound: dict[str, NDArray[np.int16]] = {}
+        self._sounded: dict[str, Header] = {}
+        """Of the newest sound that has not been shown."""
 
     def introduce(self, graph: str, run: str, now_ns: int, epoch_ns: int, **more: Any) -> None:
         """Tell the page what the graph consists of; it begins anew where `more` has changed."""
@@ -72,7 +74,7 @@ class Board:
                 "trigger": plan.trigger,
                 "inputs": {item.name: item.topic for item in plan.inputs},
             }
-            for name, plan in self._plans.items()
+            for name, plan in self.plans.items()
         }
         head = {
             "t": "hello",
@@ -109,13 +111,16 @@ class Board:
         message.release()
 
     def forget(self) -> None:
-        """Forget what came, as if nothing had."""
+        """Forget what came, as if nothing had; frames that nobody has seen yet are not shown."""
+        for topic in self.vitals:
+            self.slots.put(topic, frame({"t": "nothing"}))
         for topic, known in self.vitals.items():
             self.vitals[topic] = TopicVitals(known.kind, known.node)
         for outcomes in self.outcomes.values():
             outcomes.forget()
         self.health.clear()
         self._sound.clear()
+        self._sounded.clear()
         self.release()
 
     def release(self) -> None:
@@ -161,13 +166,14 @@ class Board:
         most = round(self.audio_s * (rate_hz if isinstance(rate_hz, int) else 16_000))
         before = self._sound.get(topic, np.zeros(0, np.int16))
         self._sound[topic] = np.concatenate([before, mono])[-most:]
-        if self.slots.wanted(topic):
-            self.slots.put(topic, audio_frame(message, self._sound[topic]))
+        self._sounded[topic] = message.header
 
     # -- what is shown
 
     def show(self) -> None:
         """Make frames of what is new and wanted; the rest waits, or is forgotten."""
+        for topic in [topic for topic in self._sounded if self.slots.wanted(topic)]:
+            self.slots.put(topic, audio_frame(self._sounded.pop(topic), self._sound[topic]))
         for topic in list(self._newest):
             if not self.slots.wanted(topic):
                 continue

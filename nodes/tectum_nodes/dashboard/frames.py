@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tectum.errors import TectumError
 from tectum.inference.preprocess import image_of
-from tectum.message import AnyArray, Message
+from tectum.message import AnyArray, Header, Message
 
 __all__ = ["audio_frame", "frame", "image_frame", "points_frame", "result_frame"]
 
@@ -61,9 +61,8 @@ def image_frame(message: Message, largest: int) -> bytes:
     return frame(head, coded.tobytes())
 
 
-def audio_frame(message: Message, recent: NDArray[np.int16]) -> bytes:
-    """Return the latest samples: `recent`, of one channel, which end where `message` ends."""
-    header = message.header
+def audio_frame(header: Header, recent: NDArray[np.int16]) -> bytes:
+    """Return the latest samples: `recent`, of one channel, ends where the message `header` does."""
     first, rate_hz = header.fields.get("first", 0), header.fields.get("rate_hz", 16_000)
     end = (first if isinstance(first, int) else 0) + header.buffers[0].shape[0]
     head = {

@@ -26,11 +26,12 @@ from tectum_nodes.dashboard.board import Board
 from tectum_nodes.dashboard.metrics import metrics_text
 from tectum_nodes.dashboard.questions import Questions
 from tectum_nodes.dashboard.vitals import Processes
+from tectum_nodes.dashboard.why_question import why_answer
 
 if TYPE_CHECKING:
     from tectum_nodes.dashboard.server import PageServer
 
-__all__ = ["DashboardConfig", "DashboardNode", "board_of", "why_answer"]
+__all__ = ["DashboardConfig", "DashboardNode"]
 
 _STATE_EVERY_NS = 250 * NS_PER_MS
 _HOLD = 24
@@ -102,7 +103,7 @@ class DashboardNode(Node):
         with contextlib.suppress(OSError):
             os.nice(_NICER)
         config = self.config
-        self.board = board_of(context.run, config.width)
+        self.board = _board(context.run, config.width)
         self.board.complain = context.log.warning
         self._introduce(context, self.board)
         self._subscriber = context.subscribe(config.topics, queue=64, hold=_HOLD)
@@ -168,17 +169,7 @@ class DashboardNode(Node):
         board.introduce(graph, str(run), now_ns, context.epoch_ns)
 
 
-def why_answer(question: Mapping[str, Any], board: Board) -> dict[str, Any] | None:
-    """Answer `{"why": NODE, "life": N, "trigger": N}`; None where it is no such question."""
-    try:
-        node, life, trigger = question["why"], int(question["life"]), int(question["trigger"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    text = board.why(str(node), life, trigger)
-    return {"t": "why", "node": node, "life": life, "trigger": trigger, "text": text}
-
-
-def board_of(run: Mapping[str, Any], width: int) -> Board:
+def _board(run: Mapping[str, Any], width: int) -> Board:
     """Return a board for the topics and fusion nodes of a run."""
     topics = {
         topic: (str(record["kind"]), str(record["node"])) for topic, record in run["topics"].items()

@@ -34,6 +34,8 @@ class Outcomes:
         """Know of no trigger yet."""
         self.node, self.plan = node, plan
         self.version = -1
+        self._epoch = 0
+        """How often everything was forgotten: what a page has of an earlier epoch is void."""
         self._items: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._rows: deque[tuple[int, Row]] = deque(maxlen=REMEMBERED + _BEFORE)
         self._notes: deque[Note] = deque(maxlen=REMEMBERED)
@@ -63,6 +65,7 @@ class Outcomes:
                 "reason": document["reason"],
                 "flags": list(document.get("flags", ())),
                 "latency_ms": round(latency_ms, 2),
+                "age_ms": round(float(document.get("age_ms", latency_ms)), 2),
                 "phases_ms": {
                     name: round(float(took), 2)
                     for name, took in document.get("phases_ms", {}).items()
@@ -93,7 +96,9 @@ class Outcomes:
         self._notes.extend(Note(**note) for note in _maps(notes))
 
     def forget(self) -> None:
-        """Forget all triggers; who has seen them is given what follows."""
+        """Forget all triggers; whoever has seen them is told to forget them too."""
+        self._epoch += 1
+        self.version += 1
         self._items.clear()
         self._rows.clear()
         self._notes.clear()
@@ -112,6 +117,7 @@ class Outcomes:
             {
                 "t": "outcomes",
                 "node": self.node,
+                "epoch": self._epoch,
                 "items": items[len(items) - fresh :],
                 "counts": dict(self.counts),
                 "on_time": self.on_time,

@@ -72,7 +72,9 @@ def test_depths_are_shown_from_near_to_far() -> None:
 def test_sound_tells_where_it_begins_on_its_timeline() -> None:
     block = np.arange(320, dtype=np.int16)
     heard = np.arange(800, dtype=np.int16)
-    head, body = parts(audio_frame(message(Kind.AUDIO, block, first=3200, rate_hz=16000), heard))
+    head, body = parts(
+        audio_frame(message(Kind.AUDIO, block, first=3200, rate_hz=16000).header, heard)
+    )
     assert (head["first"], head["rate_hz"]) == (3200 + 320 - 800, 16000)
     np.testing.assert_array_equal(np.frombuffer(body, np.int16), heard)
 

@@ -1,5 +1,5 @@
 // What was fused: each output by its role, what each input gave, how much each contributed.
-import { PALETTE, age, fill, make, spaced } from "./words.js";
+import { PALETTE, PHASES, age, fill, make, spaced } from "./words.js";
 
 const MOST_BARS = 8;
 
@@ -11,11 +11,11 @@ export function makeAnswer(node, plan) {
   return {
     root,
     take(frame) {
-      number.textContent = `#${frame.trigger}   ${frame.latency_ms.toFixed(0)} ms after its capture`;
+      number.textContent = `#${frame.trigger} \u00a0·\u00a0 ${frame.latency_ms.toFixed(0)} ms after its capture`;
       const outputs = Object.entries(frame.outputs).filter(([, output]) => output.values);
       const single = outputs.filter(([, output]) => output.values.length === 1 && output.role === "tensor");
       const parts = outputs.filter((output) => !single.includes(output)).flatMap(([name, output]) => rows(name, output));
-      fill(body, ...parts, facts(single), chips(frame.inputs, plan), ...shares(frame.facts?.contribution, plan));
+      fill(body, ...parts, facts(single), chips(frame.inputs, plan), ...shares(frame.facts?.contribution, plan), spent(frame, plan));
     },
   };
 }
@@ -67,7 +67,7 @@ function gridWords({ values, shape, grid, threshold = 0.5 }) {
   const likely = [...values.keys()].filter((index) => values[index] >= threshold);
   if (!likely.length) return "nothing in the way";
   const cells = `${likely.length} cell${likely.length > 1 ? "s" : ""} taken`;
-  return grid ? `${cells}, nearest ${(grid.x_min_m + Math.floor(likely[0] / columns) * grid.cell_m).toFixed(0)} m ahead` : cells;
+  return grid ? `${cells}, nearest ${(grid.x_min_m + Math.floor(likely[0] / columns) * grid.cell_m).toFixed(0)}\u00a0m\u00a0ahead` : cells;
 }
 
 function chips(inputs, plan) {
@@ -77,6 +77,16 @@ function chips(inputs, plan) {
     return make("div", { class: `chip ${input.status}` }, title, make("small", {}, detail));
   });
   return make("div", { class: "chips" }, ...items);
+}
+
+// Where the time went, on a scale that ends with the budget.
+function spent({ phases_ms, latency_ms }, plan) {
+  const phases = PHASES.filter((name) => phases_ms[name] !== undefined);
+  const whole = Math.max(plan.budget_ms || latency_ms, latency_ms, 0.1);
+  const bars = phases.map((name) => make("i", { style: { width: `${(100 * phases_ms[name]) / whole}%`, background: `var(--${name})` } }));
+  const keys = phases.map((name) => make("span", { class: "key", style: { "--c": `var(--${name})` } }, `${name} ${phases_ms[name].toFixed(1)}`));
+  const title = `${latency_ms.toFixed(1)} ms${plan.budget_ms ? ` of the budget of ${plan.budget_ms} ms` : " from capture to answer"}`;
+  return make("div", { class: "share spent" }, make("div", { class: "soft" }, title), make("div", { class: "bar" }, ...bars), make("div", { class: "keys" }, ...keys));
 }
 
 // One bar for each output: each input's part of all that changes when one is left out.

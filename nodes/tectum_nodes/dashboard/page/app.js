@@ -2,6 +2,7 @@
 import { makeAbove } from "./above.js";
 import { makeAnswer } from "./answer.js";
 import { makeCamera } from "./camera.js";
+import { makeDeck } from "./deck.js";
 import { readFrame } from "./frames.js";
 import { makeSound } from "./sound.js";
 import { showProcesses, showTopics } from "./tables.js";
@@ -15,10 +16,12 @@ const timelines = new Map(); // fusion node -> timeline
 let socket = null;
 let hello = null;
 let state = null;
-let ahead_ms = 0; // the graph's clock minus this page's
+let deck = null; // of a recording
+let told = { now_ms: 0, at: 0, rate: 1 }; // what the graph's clock was, and how fast it goes
 let retry_ms = 250;
 
-const now_ms = () => performance.now() + ahead_ms;
+const now_ms = () => told.now_ms + (performance.now() - told.at) * told.rate;
+const send = (question) => socket.send(JSON.stringify(question));
 
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live${location.search}`);
@@ -26,7 +29,7 @@ function connect() {
   socket.onmessage = (event) => take(readFrame(event.data));
   socket.onopen = () => { link("live", "live"); retry_ms = 250; };
   socket.onclose = () => {
-    link("gone", hello ? "the graph has ended" : "no connection");
+    link("gone", !hello ? "no connection" : hello.log ? "closed" : "the graph has ended");
     setTimeout(connect, retry_ms);
     retry_ms = Math.min(retry_ms * 2, 4000);
   };
@@ -45,6 +48,7 @@ const takers = {
   audio: (frame) => tiles.get(frame.topic)?.take(frame),
   result: takeResult,
   outcomes: takeOutcomes,
+  overview: takeOverview,
   why: (frame) => timelines.get(frame.node)?.explain(frame),
 };
 
@@ -60,6 +64,13 @@ function build(frame) {
   hello = frame;
   for (const id of ["cameras", "above", "sounds", "answers", "timelines"]) fill(by(id));
   for (const map of [tiles, answers, timelines]) map.clear();
+  deck?.root.remove();
+  deck = frame.log ? makeDeck(frame.log, send) : null;
+  document.body.classList.toggle("recorded", Boolean(deck));
+  if (deck) {
+    document.body.append(deck.root);
+    link("log", frame.log.name);
+  }
   by("graph").textContent = frame.graph;
   document.title = `${frame.graph} · Tectum`;
   for (const [topic, kind] of Object.entries(frame.topics)) {
@@ -71,12 +82,15 @@ function build(frame) {
     const answer = makeAnswer(node, plan);
     answers.set(node, answer);
     by("answers").append(answer.root);
-    const timeline = makeTimeline(node, plan, (life, trigger) => socket.send(JSON.stringify({ why: node, life, trigger })));
+    const ask = (life, trigger) => send({ why: node, life, trigger });
+    const timeline = makeTimeline(node, plan, ask, deck && ((item) => deck.show(item)));
     timelines.set(node, timeline);
     by("timelines").append(timeline.root);
   }
   const clouds = [...tiles.values()].some((tile) => tile.isAbove);
   document.body.classList.toggle("flat", !clouds);
+  const cameras = Object.values(frame.topics).filter((kind) => kind === "image").length;
+  by("cameras").dataset.count = cameras;
 }
 
 function place(topic, tile, where) {
@@ -86,7 +100,8 @@ function place(topic, tile, where) {
 
 function takeState(frame) {
   state = frame;
-  ahead_ms = frame.now_ns / 1e6 - performance.now();
+  told = { now_ms: frame.now_ns / 1e6, at: performance.now(), rate: frame.log ? frame.log.rate : 1 };
+  if (frame.log) deck?.take(frame.log);
   showTopics(by("topics"), frame, now_ms());
   if (frame.nodes) showProcesses(by("processes"), frame.nodes);
 }
@@ -106,21 +121,31 @@ function takeResult(frame) {
   }
 }
 
+// Of a recording the figures are those of all of it, wherever the playhead stands.
+function takeOverview(frame) {
+  deck?.overview(frame);
+  const first = Object.keys(hello?.fusion ?? {})[0];
+  if (frame.totals[first]) showFigures(frame.totals[first], timelines.get(first));
+}
+
 function takeOutcomes(frame) {
   timelines.get(frame.node)?.take(frame);
   const first = Object.keys(hello?.fusion ?? {})[0];
-  if (frame.node === first) showFigures(frame, timelines.get(first));
+  if (frame.node === first && !deck) showFigures(frame, timelines.get(first));
 }
 
 function showFigures(frame, timeline) {
   const total = Object.values(frame.counts).reduce((sum, count) => sum + count, 0);
   const { p50, p95 } = timeline.quantiles();
   const budget = timeline.budget_ms ? ` / ${timeline.budget_ms} ms` : " ms";
+  const latencies = [
+    figure("latency, half within", p50 === null ? "–" : p50.toFixed(0), budget),
+    figure("95 % within", p95 === null ? "–" : p95.toFixed(0), " ms"),
+  ];
   fill(
     by("figures"),
     figure("on time", total ? `${((100 * frame.on_time) / total).toFixed(1)}` : "–", " %"),
-    figure("latency, half within", p50 === null ? "–" : p50.toFixed(0), budget),
-    figure("95 % within", p95 === null ? "–" : p95.toFixed(0), " ms"),
+    ...(deck ? [] : latencies),
     figure("complete · partial · shed", ["complete", "partial", "shed"].map((name) => frame.counts[name] ?? 0).join(" · ")),
   );
 }

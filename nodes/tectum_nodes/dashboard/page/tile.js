@@ -21,7 +21,7 @@ export function makeTile(kind, topic, paint) {
       if (!vitals.heard_ns) set(silence, "waiting for the first message");
       else if (vitals.ended) set(silence, "has ended");
       else if (vitals.silent) set(silence, `silent for ${(quiet_ms / 1000).toFixed(1)} s`);
-      set(number, vitals.heard_ns ? `${vitals.rate_hz.toFixed(1)} Hz   ${age(now_ms - vitals.stamp_ns / 1e6)} old` : "");
+      set(number, vitals.heard_ns ? `${vitals.rate_hz.toFixed(1)} Hz \u00a0·\u00a0 ${age(now_ms - vitals.stamp_ns / 1e6)} old` : "");
     },
     draw() {
       if (fit(canvas, view)) dirty = true;

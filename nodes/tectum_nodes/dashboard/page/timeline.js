@@ -1,23 +1,26 @@
 // Outcomes over time: a bar per trigger, its phases stacked against the budget; click one: why.
-import { fill, make, moment, spaced } from "./words.js";
+import { PHASES, fill, make, moment, spaced } from "./words.js";
 
-const PHASES = ["receive", "wait", "encode", "fuse", "deliver"];
 const KEPT = 600, BAR_PX = 10;
 
-export function makeTimeline(node, plan, ask) {
+export function makeTimeline(node, plan, ask, show) {
   const bars = make("div", { class: "bars" });
   const limit = make("div", { class: "limit" });
   const why = make("div", { class: "why", "aria-live": "polite" }, make("p", { class: "hint" }, "Click an outcome to read what it came to, and why."));
-  const legend = make("div", { class: "legend" }, ...PHASES.map((name) => make("span", { class: "key", style: { "--c": `var(--${name})` } }, name)));
+  const medians = new Map(PHASES.map((name) => [name, make("b")]));
+  const legend = make("div", { class: "legend", title: "what half of the latest triggers took in this phase, at most" }, ...PHASES.map((name) => make("span", { class: "key", style: { "--c": `var(--${name})` } }, name, " ", medians.get(name))));
   const plot = make("div", { class: "plot" }, limit, bars);
   const root = make("article", { class: "card timeline", "data-node": node }, make("h2", {}, `Outcomes of ${node}`, legend), plot, why);
   const items = new Map(); // "life/trigger" -> item
   const latencies = [];
   let chosen = null;
   let ceiling_ms = 0;
+  let epoch = null;
   let held = false; // bars stand still under a pointer, so that they can be hit
 
   function take(frame) {
+    if (epoch !== null && frame.epoch !== epoch) clear();
+    epoch = frame.epoch;
     for (const item of frame.items) {
       const key = `${item.life}/${item.trigger}`;
       if (items.has(key)) continue;
@@ -27,6 +30,12 @@ export function makeTimeline(node, plan, ask) {
     while (items.size > KEPT) items.delete(items.keys().next().value);
     latencies.splice(0, Math.max(0, latencies.length - 200));
     if (!held) draw();
+  }
+
+  function clear() {
+    items.clear();
+    latencies.length = 0;
+    if (!held) bars.replaceChildren();
   }
 
   function hold(on) {
@@ -48,12 +57,20 @@ export function makeTimeline(node, plan, ask) {
       limit.dataset.ms = plan.budget_ms;
       fill(limit, make("span", {}, `${plan.budget_ms} ms`));
     }
+    tellMedians(shown.slice(-100));
     const have = new Map([...bars.children].map((bar) => [bar.dataset.key, bar]));
     const keys = new Set(shown.map((item) => `${item.life}/${item.trigger}`));
     for (const [key, bar] of have) if (again || !keys.has(key)) bar.remove();
     for (const item of shown) {
       const key = `${item.life}/${item.trigger}`;
       if (again || !have.has(key)) bars.append(makeBar(item, key));
+    }
+  }
+
+  function tellMedians(latest) {
+    for (const [name, element] of medians) {
+      const took = latest.map((item) => item.phases_ms[name]).filter((ms) => ms !== undefined).sort((one, other) => one - other);
+      element.textContent = took.length ? `${took[Math.floor((took.length - 1) / 2)].toFixed(1)} ms` : "";
     }
   }
 
@@ -81,7 +98,7 @@ export function makeTimeline(node, plan, ask) {
     const phases = PHASES.filter((name) => item.phases_ms[name] !== undefined).map((name) =>
       make("span", { class: "key", style: { "--c": `var(--${name})` } }, `${name} ${item.phases_ms[name].toFixed(1)} ms`));
     why.style.setProperty("--c", `var(--${item.outcome})`);
-    fill(why, make("h3", {}, `#${item.trigger} ${item.outcome}`, ...heads), ...sentences.map((line) => make("p", {}, line.trim())), make("div", { class: "phases" }, ...phases));
+    fill(why, make("h3", {}, `#${item.trigger} ${item.outcome}`, ...heads), ...sentences.map((line) => make("p", {}, line.trim())), make("div", { class: "phases" }, ...phases, ...(show ? [make("button", { type: "button", class: "plain", onclick: () => show(item) }, "show this moment")] : [])));
   }
 
   plot.onpointerenter = () => hold(true);
@@ -89,7 +106,7 @@ export function makeTimeline(node, plan, ask) {
   new ResizeObserver(draw).observe(plot);
   return {
     root, take, budget_ms: plan.budget_ms,
-    clear() { items.clear(); latencies.length = 0; bars.replaceChildren(); },
+    clear,
     explain(frame) {
       const item = items.get(`${frame.life}/${frame.trigger}`);
       if (item && chosen === `${frame.life}/${frame.trigger}`) tell(item, frame.text.split("\n"));

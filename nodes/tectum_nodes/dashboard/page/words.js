@@ -46,6 +46,9 @@ export function colour(name) {
   return known.get(name);
 }
 
+// Of a result, in their order; each has a colour of the theme.
+export const PHASES = ["receive", "wait", "encode", "fuse", "deliver"];
+
 export const PALETTE = ["#4c8dff", "#f5b53d", "#a78bfa", "#34c58a", "#f472b6", "#22d3ee"];
 
 // Keeps labels off each other: `free` is true once for a place, and the place is taken then.
