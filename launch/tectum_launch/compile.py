@@ -93,7 +93,7 @@ def compile_document(
     own = None if stated is None else graph_rig(document, ("rig",), stated)
     rig = merged_rig([own, *(draft.rig for draft in drafts)])
     parts = _fusion_parts(document, wiring, drafts, graph, cores)
-    hosts = hosts_of(document, graph) if graph else None
+    hosts = hosts_of(document, graph, wiring.topics) if graph else None
     faults = FaultPlan()
     if graph and len(parts) == sum(draft.fusion is not None for draft in drafts):
         inputs = {name: _input_names(part) for name, part in parts.items()}

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from tectum.clock import NS_PER_MS, Clock
 from tectum.errors import ConfigError, nearest_name
+from tectum.message import Kind
 from tectum.transport.clock_exchange import ClockServer
 from tectum.transport.endpoint import tcp_endpoint
 from tectum.transport.keys import read_keys
 from tectum.transport.security import Insecure, Secured, Security
 from tectum_launch.document import Document
+from tectum_launch.findings import allowed_names
 from tectum_launch.schema import GraphConfig
 
 if TYPE_CHECKING:
-    from tectum_launch.graph import Graph, GraphNode
+    from tectum_launch.graph import Graph, GraphNode, Topic
 
 __all__ = ["Hosts", "answering_for_the_clock", "hosts_of"]
 
@@ -37,6 +39,8 @@ class Hosts:
     addresses: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     insecure: bool = False
+    links: Mapping[str, int] = field(default_factory=dict)
+    """Topic -> JPEG quality of its pictures on the way to other hosts."""
     here: str = ""
     """Which of them this is; empty: everything runs here."""
 
@@ -82,9 +86,13 @@ class Hosts:
         number = graph.nodes.index(node)
         if not self.is_here(node.host):
             return {"endpoint": self.endpoint(node.host, number), "host": node.host}
-        if any(not self.is_here(other.host) for other in hearers):
-            return {"remote": self.endpoint(node.host, number)}
-        return {}
+        far = [other for other in hearers if not self.is_here(other.host)]
+        if not far:
+            return {}
+        heard = {topic for other in far for topic in other.subscribes}
+        own = [topic.name for topic in node.publishes if topic.name in heard]
+        links = {topic: self.links[topic] for topic in own if topic in self.links}
+        return {"remote": self.endpoint(node.host, number), "links": links}
 
     def document(self) -> dict[str, Any]:
         """Return what `run.json` says of the hosts."""
@@ -92,8 +100,9 @@ class Hosts:
         return {"here": self.here, "clocks": clocks, "insecure": self.insecure}
 
 
-def hosts_of(document: Document, config: GraphConfig) -> Hosts:
-    """Return the hosts that a graph names; what is wrong with them is reported."""
+def hosts_of(document: Document, config: GraphConfig, topics: Mapping[str, Topic]) -> Hosts:
+    """Return the hosts that a graph with these topics names; what is wrong is reported."""
+    _check_links(document, config, topics)
     for host, address in config.hosts.items():
         try:
             tcp_endpoint(address, config.port)
@@ -106,7 +115,20 @@ def hosts_of(document: Document, config: GraphConfig) -> Hosts:
             hint = nearest_name(str(wanted), config.hosts)
             message = f"`hosts:` has no host {wanted!r}{hint}"
             document.report(("nodes", name, "host"), message, value=wanted)
-    return Hosts(dict(config.hosts), config.port, config.insecure)
+    links = {topic: link.jpeg for topic, link in config.links.items()}
+    return Hosts(dict(config.hosts), config.port, config.insecure, links)
+
+
+def _check_links(document: Document, config: GraphConfig, topics: Mapping[str, Topic]) -> None:
+    for name in config.links:
+        topic = topics.get(name)
+        if topic is None:
+            message = f"no node publishes {name!r}{allowed_names(name, topics)}"
+        elif topic.kind is not Kind.IMAGE:
+            message = f"{name} is of kind {topic.kind}: only pictures (image) become JPEG"
+        else:
+            continue
+        document.report(("links", name), message, key=True, value=name)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from tectum_launch.faults_schema import AssertConfig, FaultConfig
 
 __all__ = ["Budget", "EntryConfig", "GraphConfig", "Name", "PositiveDuration", "only_one"]
 
+DEFAULT_QUALITY = 90
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 """A name that people choose: letters, digits, `_`, `-`; it becomes part of topics and files."""
 
@@ -70,6 +72,17 @@ class EntryConfig(NodeConfig):
     """Which of the graph's `hosts` it runs on; default: the first."""
 
 
+class LinkConfig(NodeConfig):
+    """How a topic goes to other hosts."""
+
+    jpeg: Annotated[int, Field(ge=1, le=100)]
+    """Quality of its pictures, 1 to 100, as JPEG."""
+
+
+def _link(value: Any) -> Any:
+    return {"jpeg": DEFAULT_QUALITY} if value == "jpeg" else value
+
+
 class GraphConfig(NodeConfig):
     """The top level of a graph file."""
 
@@ -83,6 +96,9 @@ class GraphConfig(NodeConfig):
     """Host name -> its numeric address; each launches the graph with `--host NAME`."""
     port: Annotated[int, Field(ge=1024, le=60_000)] = 7400
     """First of the ports at which hosts reach each other, one and one more per node."""
+    links: dict[str, Annotated[LinkConfig, BeforeValidator(_link)]] = Field(default_factory=dict)
+    """Topic -> how it goes to other hosts: {camera/image: jpeg}, or {jpeg: 80} for its quality;
+    default: as it is."""
     insecure: bool = False
     """Let hosts speak without encryption to whoever answers. For networks of your own only."""
     faults: tuple[FaultConfig, ...] = ()

@@ -94,6 +94,39 @@ def test_an_unknown_host_is_named_with_the_nearest(file):
         load_graph(str(file), ["hosts.desk=0.0.0.0"])
 
 
+LINKS = "\nlinks: {camera/image: {jpeg: 70}, mirror/image: jpeg}\n"
+
+
+def test_a_topic_goes_as_jpeg_only_to_hosts_that_hear_it(file):
+    file.write_text(GRAPH + LINKS)
+    run = RunFolder.create(load_graph(str(file), host="robot"), GraphClock())
+    camera = json.loads((run.path / "run.json").read_text())["nodes"]["camera"]
+    run.remove()
+    assert camera["links"] == {"camera/image": 70}
+    run = RunFolder.create(load_graph(str(file), host="desk"), GraphClock())
+    mirror = json.loads((run.path / "run.json").read_text())["nodes"]["mirror"]
+    run.remove()
+    assert "links" not in mirror
+
+
+@pytest.mark.parametrize(
+    ("links", "finding"),
+    [
+        ("{camra/image: jpeg}", "no node publishes 'camra/image'; allowed: camera/image"),
+        ("{microphone/audio: jpeg}", "microphone/audio is of kind audio: only pictures (image)"),
+        ("{camera/image: png}", "'png' is not a mapping"),
+        ("{camera/image: {jpeg: 101}}", "links.camera/image.jpeg: 101 should be less than"),
+        ("{camera/image: {webp: 3}}", "unknown key 'webp'; allowed: jpeg"),
+    ],
+)
+def test_what_is_wrong_with_a_link_is_named_with_its_line(file, links, finding):
+    file.write_text(f"{GRAPH}\nlinks: {links}\n")
+    with pytest.raises(GraphError) as caught:
+        load_graph(str(file))
+    assert finding in str(caught.value)
+    assert f"apart.yaml:{GRAPH.count(chr(10)) + 2}:" in str(caught.value)
+
+
 def test_without_the_keys_of_the_other_host_nothing_is_started(file, tmp_path):
     launched = launch_here(file, "desk", tmp_path / "keys")
     assert "this host has no keys" in launched.stderr
@@ -162,8 +195,18 @@ def hosts(tmp_path):
             subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
 
 
-def start(file, spaces, name, folder, *more):
-    command = ["ip", "netns", "exec", spaces[name], sys.executable, "-m", "tectum_launch"]
+AHEAD = """
+import sys, time
+now_ns = time.time_ns
+time.time_ns = lambda: now_ns() + 3_000_000_000
+from tectum_launch.cli import main
+main()
+"""
+"""The command line of a host whose time of day is three seconds ahead."""
+
+
+def start(file, spaces, name, folder, *more, program=("-m", "tectum_launch")):
+    command = ["ip", "netns", "exec", spaces[name], sys.executable, *program]
     command += ["launch", str(file), "--host", name, *more]
     environment = {
         **os.environ,
@@ -175,11 +218,22 @@ def start(file, spaces, name, folder, *more):
     )
 
 
+def report_of(folder: Path):
+    """Return what perception has counted so far."""
+    for path in (folder / "desk" / "tectum").glob("[!.]*/perception.report.json"):
+        return json.loads(path.read_text())
+    return {"outcomes": {}}
+
+
 def results_of(folder: Path):
     """Return how many results perception has counted so far, and of which kind."""
-    for path in (folder / "desk" / "tectum").glob("[!.]*/perception.report.json"):
-        return json.loads(path.read_text())["outcomes"]
-    return {}
+    return report_of(folder)["outcomes"]
+
+
+def offset_of(folder: Path, host: str):
+    """Return what a host's graph clock adds to the monotonic one, which both hosts share here."""
+    (path,) = (folder / host / "tectum").glob("[!.]*/run.json")
+    return json.loads(path.read_text())["offset_ns"]
 
 
 def wait_until(condition, seconds):
@@ -196,18 +250,23 @@ def test_a_graph_over_two_hosts_gives_results_and_recovers_when_the_link_was_cut
     file, hosts, tmp_path
 ):
     spaces, cables = hosts
+    file.write_text(GRAPH + LINKS)
     report = tmp_path / "report.json"
     processes = [
-        start(file, spaces, "robot", tmp_path, "--duration", "100s"),
+        start(file, spaces, "robot", tmp_path, "--duration", "100s", program=("-c", AHEAD)),
         start(file, spaces, "desk", tmp_path, "--duration", "100s", "--report", str(report)),
     ]
     desk = processes[1]
     try:
         wait_until(lambda: results_of(tmp_path).get("complete", 0) > 10, 60)
+        assert offset_of(tmp_path, "robot") - offset_of(tmp_path, "desk") > 2 * NS_PER_S
+        before = results_of(tmp_path)
         ip("-n", spaces["robot"], "link", "set", cables["robot"], "down")
         clock = GraphClock()
         clock.sleep_until_ns(clock.now_ns() + 5 * NS_PER_S)
         cut = results_of(tmp_path)
+        assert cut["partial"] > before["partial"] + 10
+        assert cut["complete"] < before["complete"] + 15
         ip("-n", spaces["robot"], "link", "set", cables["robot"], "up")
         wait_until(lambda: results_of(tmp_path).get("complete", 0) > cut["complete"] + 10, 30)
         desk.terminate()
@@ -218,6 +277,13 @@ def test_a_graph_over_two_hosts_gives_results_and_recovers_when_the_link_was_cut
         assert document["deaths"] == []
         assert document["unexplained_loss"] == 0
         assert sum(document["outcomes"].values()) == document["triggers"]
+        front, rear = (document["inputs"][name] for name in ("front", "rear"))
+        assert front["missing"]["silent"] > 10
+        assert rear["fresh"] > document["triggers"] * 0.9
+        assert abs(front["skew_ms"]["p50"]) < 500  # with both clocks' stamps side by side: 3 s
+        sizes = [document["transport"][topic] for topic in ("camera/image", "mirror/image")]
+        far, near = (size["bytes"] / size["received"] for size in sizes)
+        assert far < 320 * 240 * 3 / 2 < near, "as JPEG over the link, raw on this host"
     finally:
         for process in processes:
             process.terminate()

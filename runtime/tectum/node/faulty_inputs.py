@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from tectum.clock import Clock
-from tectum.message import ArrayPayload, Header, Message, Sample, SampleRef, Value, sample_of
+from tectum.message import ArrayPayload, Message, Sample, SampleRef, Value, sample_of
 from tectum.pipeline.events import Arrived, Ended, Event, Missed, Promised
 from tectum.sync.fault_line import FaultLine
 from tectum.sync.faults import Fault
@@ -138,20 +138,7 @@ def _restamped(message: Message, sample: Sample) -> Message:
     fields: Mapping[str, Value] = header.fields
     if sample.first >= 0:
         fields = {**header.fields, "first": sample.first}
-    restamped = Header(
-        topic=header.topic,
-        kind=header.kind,
-        seq=header.seq,
-        stamp_ns=sample.stamp_ns,
-        span_ns=header.span_ns,
-        error_ns=header.error_ns,
-        sent_ns=header.sent_ns,
-        incarnation=header.incarnation,
-        frame_id=header.frame_id,
-        fields=fields,
-        buffers=header.buffers,
-    )
-    return Message(restamped, message.payloads)
+    return Message(header._replace(stamp_ns=sample.stamp_ns, fields=fields), message.payloads)
 
 
 def _spoilt(message: Message) -> Message:

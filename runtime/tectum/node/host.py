@@ -93,7 +93,7 @@ class NodeHost:
             self.name,
             self._record["endpoint"],
             self._clock,
-            remote=Remote(remote, self._security()) if remote else None,
+            remote=Remote(remote, self._security(), self._record["links"]) if remote else None,
         )
         context = NodeContext(
             self.name,

@@ -9,8 +9,9 @@ named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.errors import ConfigError
 from tectum.message import AnyArray, BufferSpec, Header
 from tectum.transport.joining import guest_of
+from tectum.transport.link import for_the_link
 from tectum.transport.outbox import OutboxPublisher, new_incarnation
 from tectum.transport.pool import Pools
 from tectum.transport.port import Port
@@ -40,6 +42,8 @@ class Remote(NamedTuple):
 
     endpoint: str
     security: Security
+    links: Mapping[str, int] = MappingProxyType({})
+    """Topic -> quality: whose pictures go there as JPEG."""
 
 
 class ZmqPublisher(OutboxPublisher):
@@ -71,6 +75,7 @@ class ZmqPublisher(OutboxPublisher):
         super().__init__(node, clock, incarnation)
         self._here = Port(node, endpoint, queue, None)
         self._ports = [self._here]
+        self._links = remote.links if remote else {}
         if remote is not None:
             try:
                 self._ports.append(Port(node, remote.endpoint, queue, remote.security))
@@ -104,7 +109,8 @@ class ZmqPublisher(OutboxPublisher):
         reference = self._placed(header.topic, arrays) if arrays else None
         all_took_it = self._here.send(header, arrays, reference, self._patience)
         if self._far:
-            all_took_it &= self._ports[-1].send(header, arrays, None, self._patience)
+            packed = for_the_link(header, arrays, self._links) if self._links else (header, arrays)
+            all_took_it &= self._ports[-1].send(*packed, None, self._patience)
         return all_took_it
 
     def _patience(self) -> Callable[[], bool]:
