@@ -9,7 +9,7 @@ message: `packets` it was made of, and `lost_packets` that are missing in it, by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tectum.clock import NS_PER_S
-from tectum.message import Kind, Value
+from tectum.message import AnyArray, Kind, Value
 from tectum.node.base import Announcement, Capture, Context, NodeConfig, SensorNode
 from tectum_nodes.datagrams import Datagram
 from tectum_nodes.device_clock import DeviceClock
@@ -52,16 +52,24 @@ class VelodyneConfig(LidarConfig):
     """As the lidar is set; only for what the graph expects of its rate."""
 
 
+Room = Callable[[tuple[int, ...]], AnyArray]
+"""Returns a float32 array of a shape, to be written and published."""
+
+
+def _own_room(shape: tuple[int, ...]) -> AnyArray:
+    return np.empty(shape, np.float32)
+
+
 class Sweeps:
     """Packets in, sweeps out. Pure."""
 
-    def __init__(self, config: VelodyneConfig, frame_id: str) -> None:
-        """Begin with the first crossing of the phase."""
+    def __init__(self, config: VelodyneConfig, frame_id: str, room: Room = _own_room) -> None:
+        """Begin with the first crossing of the phase; `room` gives memory to assemble sweeps in."""
         self.refused = 0
         """Packets that are not data of a VLP-16."""
         self.lost = 0
         """Packets that the lidar sent and that never came, over all."""
-        self._config, self._frame_id = config, frame_id
+        self._config, self._frame_id, self._room = config, frame_id, room
         self._phase = round(config.phase * 100)
         self._clock = DeviceClock(config.delay, _HOUR_NS)
         self._last_ns: int | None = None
@@ -86,7 +94,7 @@ class Sweeps:
     def end(self) -> Iterator[Capture]:
         """Yield the sweep that has not come round, where there is one."""
         if self._open is not None and self._open.parts:
-            yield self._open.capture(self._frame_id)
+            yield self._open.capture(self._frame_id, self._room)
         self._open = None
 
     def _add(self, some: Firings, stamp_ns: int, error_ns: int) -> Iterator[Capture | Announcement]:
@@ -102,7 +110,7 @@ class Sweeps:
         if cut == len(ahead):
             return
         if self._open is not None:
-            yield self._open.capture(self._frame_id)
+            yield self._open.capture(self._frame_id, self._room)
         self._open = _Sweep(stamp_ns + int(some.offset_ns[cut]), error_ns)
         yield Announcement("points", self._open.stamp_ns)
         self._open.add(some.part(cut, len(ahead)), stamp_ns, range_m)
@@ -138,14 +146,14 @@ class _Sweep:
         self._packets += 1
         self._end_ns = max(self._end_ns, packet_ns + int(some.offset_ns[-1]))
 
-    def capture(self, frame_id: str) -> Capture:
+    def capture(self, frame_id: str, room: Room) -> Capture:
         """Return the message of the sweep."""
         fields: dict[str, Value] = {"names": list(FIELDS), "packets": self._packets}
         fields["lost_packets"] = self.lost
         return Capture(
             "points",
             Kind.POINTS,
-            (np.concatenate(self.parts),),
+            (np.concatenate(self.parts, out=room((sum(map(len, self.parts)), len(FIELDS)))),),
             self.stamp_ns,
             self._end_ns - self.stamp_ns,
             self.error_ns,
@@ -176,7 +184,10 @@ class VelodyneNode(SensorNode):
         yield from reconnected(context, lambda: self._sweeps(context))
 
     def _sweeps(self, context: Context) -> Iterator[Capture | Announcement]:
-        sweeps = Sweeps(self.config, self.config.frame or context.name)
+        def room(shape: tuple[int, ...]) -> AnyArray:
+            return context.loan("points", "float32", shape)
+
+        sweeps = Sweeps(self.config, self.config.frame or context.name, room)
         try:
             for datagram in packets(context, self.config, PORT):
                 yield from sweeps.packet(datagram)
