@@ -98,7 +98,7 @@ def test_ten_thousand_mutated_messages_are_each_refused_or_sound(real, caplog):
         }
         assert sent == handed_out + unspoken + sum(counted.values())
         assert counted["refused"] >= surely_wrong > MANY // 3
-        assert min(handed_out, unspoken, counted["overtaken"]) > 0
+        assert min(handed_out, unspoken) > 0
         assert 0 < len(caplog.records) <= 15 * len(rows)  # said when a count doubles
         ear.close()
         socket.close(0)
