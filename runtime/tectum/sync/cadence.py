@@ -25,7 +25,7 @@ class Cadence(NamedTuple):
     """What is known of an input's rhythm, in ns; zeros where nothing is known yet."""
 
     period_ns: int = 0
-    """Median interval between stamps."""
+    """Mean interval between stamps, lost messages not counted."""
     shortest_ns: int = 0
     """Lower bound on the next interval between stamps."""
     jitter_ns: int = 0
@@ -55,7 +55,7 @@ def learn_cadence(stamps: Sequence[int], arrivals: Sequence[int], ends: Sequence
     if len(stamps) < _LEAST_SAMPLES:
         return UNKNOWN
     intervals = sorted([b - a for a, b in pairwise(stamps)])
-    period = intervals[len(intervals) // 2]
+    period = _period_ns(intervals, stamps[-1] - stamps[0])
     delays = sorted([a - s for a, s in zip(arrivals, stamps, strict=True)])
     waits = sorted([b - a for a, b in pairwise(arrivals)])
     return Cadence(
@@ -67,6 +67,18 @@ def learn_cadence(stamps: Sequence[int], arrivals: Sequence[int], ends: Sequence
         latest_ns=_spacious(delays),
         usual_ns=_spacious(intervals),
     )
+
+
+def _period_ns(ascending: list[int], stretch_ns: int) -> int:
+    """Return a stretch divided by its periods: each interval is the nearest number of medians.
+
+    Many times nearer to the truth than the median of jittery intervals: stand-ins keep its pace.
+    """
+    median = ascending[len(ascending) // 2]
+    if not median:
+        return 0
+    periods = sum([max(1, (2 * one + median - 1) // (2 * median)) for one in ascending])
+    return max(ascending[0], stretch_ns // periods)
 
 
 def _cautious(ascending: list[int]) -> int:

@@ -1,5 +1,7 @@
 """The learned rhythm of an input."""
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +30,7 @@ def test_dropped_messages_change_neither_period_nor_bound() -> None:
 
 def test_a_short_interval_lowers_the_bound_by_a_quarter_more() -> None:
     #       9         9         5    9
-    assert _learn("x........x........x....x........x") == (9, 4)
+    assert _learn("x........x........x....x........x") == (8, 4)
 
 
 def test_jitter_is_how_late_nine_of_ten_arrivals_are_at_the_most() -> None:
@@ -53,3 +55,12 @@ def test_no_interval_that_was_seen_is_below_the_bound(intervals: list[int]) -> N
         stamps.append(stamps[-1] + interval)
     cadence = learn_cadence(stamps, stamps, stamps)
     assert 0 <= cadence.shortest_ns <= min(intervals) <= cadence.period_ns
+
+
+def test_the_period_is_that_of_the_source_whatever_was_lost_and_however_stamps_jitter() -> None:
+    rng = random.Random(3)
+    for _ in range(50):
+        kept = [k for k in range(70) if k in (0, 69) or rng.random() > 0.1][:64]
+        stamps = [k * 100 * NS_PER_MS + rng.randint(-5, 5) * NS_PER_MS for k in kept]
+        learned = learn_cadence(stamps, stamps, stamps)
+        assert abs(learned.period_ns - 100 * NS_PER_MS) <= NS_PER_MS // 4
