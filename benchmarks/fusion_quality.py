@@ -141,7 +141,9 @@ def main() -> int:
         if asked.export and seed == 0:
             from digits_export import export  # noqa: PLC0415 - only when asked for
 
-            export(trained.encoders, trained.heads, asked.export)
+            apart = export(trained.encoders, trained.heads, trained.early, asked.export)
+            for name, difference in apart.items():
+                print(f"{name}.onnx differs from its network by {difference:.0e}")
     bench = Bench("fusion quality")
     table = {name: np.mean([one[name] for one in results]) for name in results[0]}
     show(bench, table)

@@ -43,9 +43,10 @@ def _descend(model: torch.nn.Module, steps: int, loss: Callable[[], torch.Tensor
 
 
 def heard(split: Split, rows: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Sounds with training noise, begun at random."""
-    shift = int(torch.randint(-800, 800, (1,), generator=rng))
-    sounds = torch.roll(split.sounds[rows], shift, 1)
+    """Sounds with training noise, each begun at random."""
+    shift = torch.randint(-800, 800, (len(rows), 1), generator=rng)
+    places = (torch.arange(split.sounds.shape[1]) - shift) % split.sounds.shape[1]
+    sounds = split.sounds[rows].gather(1, places)
     return noisy_sounds(sounds, training_levels("sound", len(rows), rng), rng)
 
 

@@ -18,11 +18,11 @@ LABELS, WIDTH, SENSES = 10, 64, ("sound", "picture")
 WINDOW, HOP, MELS = 256, 128, 32
 
 
-def _convolutions(channels: int, dropout: float) -> nn.Sequential:
+def _convolutions(channels: int, dropout: float, width: int = 16) -> nn.Sequential:
     layers: list[nn.Module] = []
-    sizes = (channels, 16, 32, 64)
+    sizes = (channels, width, 2 * width, 4 * width)
     for before, after in itertools.pairwise(sizes):
-        layers += [nn.Conv2d(before, after, 5 if before == channels else 3, 2, 2 - (after > 16),
+        layers += [nn.Conv2d(before, after, 5 if before == channels else 3, 2, 2 - (after > width),
                              bias=False), nn.BatchNorm2d(after), nn.ReLU()]  # fmt: skip
     return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(dropout), nn.LazyLinear(WIDTH))
 
@@ -65,18 +65,23 @@ class Encoder(nn.Module):
 
 
 class Early(nn.Module):
-    """One model of both, stacked: the spectrogram brought to the picture's size."""
+    """One model of both, stacked: the spectrogram's even and odd frames, and the picture.
+
+    Folded so, a second of sound has about the picture's size without losing any of it, which
+    scaling down would: what is averaged out of noise is what tells one digit from another.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.front, self.body = Spectrogram(), _convolutions(2, 0.3)
+        self.front, self.body = Spectrogram(), _convolutions(3, 0.3, 32)
         self.decide = nn.Linear(WIDTH, LABELS)
 
     def forward(self, sound: torch.Tensor, picture: torch.Tensor, present: torch.Tensor):
         """Return logits (n, LABELS); `present` is (n, 2), 1 where a sense is there."""
-        heard = functional.interpolate(self.front(sound)[:, None], picture.shape[1:])
-        both = torch.cat([heard * present[:, :1, None, None],
-                          picture[:, None] * present[:, 1:, None, None]], 1)  # fmt: skip
+        frames = self.front(sound) * present[:, :1, None]
+        heard = frames[:, :, :60].unflatten(2, (30, 2)).permute(0, 3, 1, 2)  # (n, 2, MELS, 30)
+        seen = functional.pad(picture * present[:, 1:, None], (1, 1, 2, 2))[:, None]
+        both = torch.cat([heard, seen], 1)
         return self.decide(torch.relu(self.body(both)))
 
 

@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
+import exporting
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
 from emotion import cached, load, recall, whole
 from emotion_nets import EMOTIONS, FACES, SAMPLES, SpeechEmotion
+from exporting import session
 
 SHIPPED = Path(__file__).parents[1] / "tectum_models" / "emotion" / "speech"
 INPUTS, OUTPUTS = ("audio", "heard", "count"), (
@@ -52,26 +52,7 @@ def export(model: SpeechEmotion, path: Path) -> None:
     """Write the model as one ONNX file."""
     count = len(model.mean)
     args = (torch.zeros(1, SAMPLES, dtype=torch.int16), torch.zeros(1, count), torch.zeros(1, 1))
-    program = torch.onnx.export(
-        model, args, dynamo=True, opset_version=18, input_names=list(INPUTS),
-        output_names=list(OUTPUTS), external_data=False, verbose=False,
-    )  # fmt: skip
-    proto = program.model_proto
-    graph = proto.graph
-    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    del graph.value_info[:]
-    proto.producer_name, proto.producer_version = "tectum", ""
-    onnx.save(proto, str(path))
-
-
-def session(path: Path) -> ort.InferenceSession:
-    """A session as the runtime makes it: one thread, no spinning."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    exporting.write(model, args, INPUTS, OUTPUTS, path, opset=18)
 
 
 def difference(model: SpeechEmotion, path: Path, sounds: np.ndarray) -> float:
