@@ -1,7 +1,7 @@
 """Train the models of the simulated drive.
 
     python models/recipes/driving_data.py DATA
-    python models/recipes/driving.py camera|camera_small|lidar|siren|head DATA WORK
+    python models/recipes/driving.py camera|camera_small|lidar|siren|head... DATA WORK
     python models/recipes/driving_export.py DATA WORK
 
 Needs the extra `export`; about an hour and a half on one core, no GPU. Seed 7 throughout.
@@ -12,12 +12,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from driving_data import Samples
-from driving_nets import CameraEncoder, Head, LidarEncoder, SirenEncoder, SmallCameraEncoder
+from driving_nets import (
+    MIXES,
+    CameraEncoder,
+    Head,
+    LidarEncoder,
+    SirenEncoder,
+    SmallCameraEncoder,
+)
 from metrics import average_precision
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
@@ -85,7 +93,7 @@ def train_camera(folder: Path, model: CameraEncoder, epochs: int) -> None:
         return cross_entropy(model.logits(dimmed.clamp(0, 255))[1], truth.float())
 
     size = len(data.image)
-    batches = shuffled(size, [data.image, data.occupancy], 32)
+    batches = shuffled(size, [data.image, data.pictured], 32)
     fit(model, loss, batches, size // 32, epochs, 4e-3)
 
 
@@ -105,7 +113,7 @@ def train_small_camera(folder: Path, work: Path, model: SmallCameraEncoder, epoc
         return cross_entropy(logits, truth.float()) + read + 0.3 * missed
 
     size = len(data.image)
-    batches = shuffled(size, [data.image, data.occupancy], 32)
+    batches = shuffled(size, [data.image, data.pictured], 32)
     fit(model, loss, batches, size // 32, epochs, 4e-3)
 
 
@@ -124,18 +132,22 @@ def train_lidar(folder: Path, model: LidarEncoder, epochs: int) -> None:
 
 def train_siren(folder: Path, model: SirenEncoder, epochs: int) -> None:
     """Sound to siren."""
-    audio = np.load(folder / "sound_audio.npy", mmap_mode="r")
-    truth = np.load(folder / "sound_approaching.npy")
+    names = ("audio", "approaching", "active", "ahead")
+    columns = [np.load(folder / f"sound_{name}.npy", mmap_mode="r") for name in names]
 
     def loss(batch: Batch) -> Tensor:
-        sound, approaching = batch
+        sound, approaching, active, ahead = batch
         gain = torch.empty(len(sound), 1).uniform_(0.6, 1.5)
         loud = (sound.float() * gain).clamp(-32768, 32767)
-        return cross_entropy(model.logits(loud)[1][:, 0], approaching.float())
+        logits = model.logits(loud)[1]
+        side = cross_entropy(logits[:, 1], ahead.float(), weight=active.float())
+        return cross_entropy(logits[:, 0], approaching.float()) + side
 
-    fit(model, loss, shuffled(len(audio), [audio, truth], 64), len(audio) // 64, epochs, 3e-3)
+    size = len(columns[0])
+    fit(model, loss, shuffled(size, columns, 64), size // 64, epochs, 3e-3)
 
 
+@cache
 def embeddings(folder: Path, work: Path, name: str) -> list[np.ndarray]:
     """Embeddings of a set by the trained encoders: camera, lidar, siren."""
     data = Samples.load(folder, name)
@@ -159,31 +171,43 @@ def embeddings(folder: Path, work: Path, name: str) -> list[np.ndarray]:
 
 
 def train_head(folder: Path, work: Path, model: Head, epochs: int) -> None:
-    """Embeddings to both answers, with modalities dropped at random."""
+    """Embeddings to all answers, with modalities dropped at random and pictures that are late."""
     data = Samples.load(folder, "head")
-    columns = [*embeddings(folder, work, "head"), data.occupancy, data.approaching]
+    columns = [
+        *embeddings(folder, work, "head"), data.age, data.occupancy, data.velocity,
+        data.approaching, data.ahead,
+    ]  # fmt: skip
     draw = torch.Generator().manual_seed(SEED)
 
     def loss(batch: Batch) -> Tensor:
-        camera, lidar, siren, occupied, approaching = batch
+        camera, lidar, siren, late, occupied, velocity, approaching, ahead = batch
         keep = torch.rand(len(camera), 3, generator=draw) < 0.6
         keep |= torch.rand(len(camera), 1, generator=draw) < 0.45
-        grid, alarm = model.logits(camera.float(), lidar.float(), siren, keep.float())
-        alarm_loss = cross_entropy(alarm[:, 0], approaching.float())
-        return cross_entropy(grid, occupied.float()) + 0.1 * alarm_loss
+        age = torch.stack([late, torch.zeros_like(late), torch.zeros_like(late)], dim=1)
+        grid, moves, sirens = model.logits(camera.float(), lidar.float(), siren, keep.float(), age)
+        taken = occupied[:, None].float()
+        missed = taken * nn.functional.smooth_l1_loss(
+            moves, velocity.float() / 10, beta=0.1, reduction="none"
+        )
+        alarm_loss = cross_entropy(sirens[:, 0], approaching.float())
+        side_loss = cross_entropy(sirens[:, 1], ahead.float(), weight=approaching.float())
+        whole = cross_entropy(grid, occupied.float()) + 0.1 * (alarm_loss + side_loss)
+        return whole + 0.1 * missed.sum() / taken.sum()
 
     size = len(data.image)
     fit(model, loss, shuffled(size, columns, 64), size // 64, epochs, 3e-3)
 
 
-NETS: dict[str, type[nn.Module]] = {
+NETS: dict[str, Callable[[], nn.Module]] = {
     "camera": CameraEncoder,
     "camera_small": SmallCameraEncoder,
     "lidar": LidarEncoder,
     "siren": SirenEncoder,
     "head": Head,
+    **{f"head_{kind}": partial(Head, kind) for kind in MIXES[1:]},
 }
-EPOCHS = {"camera": 6, "camera_small": 6, "lidar": 6, "siren": 6, "head": 16}
+EPOCHS = {"camera": 7, "camera_small": 4, "lidar": 5, "siren": 3}
+HEAD_EPOCHS = 8
 
 
 def trained(work: Path, name: str) -> nn.Module:
@@ -198,16 +222,16 @@ def report(folder: Path, name: str, model: nn.Module) -> None:
     data = Samples.load(folder, "held")
     with torch.no_grad():
         if name.startswith("camera"):
-            score = [model(torch.from_numpy(data.image[k : k + 1]))[1][0] for k in range(1024)]
-            truth = data.occupancy
+            rows = (torch.from_numpy(image[None]) for image in data.image)
+            truth = data.pictured
         elif name == "lidar":
             clouds = zip(data.points, data.count, strict=True)
-            score = [model(torch.from_numpy(p[:n].astype(np.float32)))[1][0] for p, n in clouds]
+            rows = (torch.from_numpy(p[:n].astype(np.float32)) for p, n in clouds)
             truth = data.occupancy
         else:
-            score = [model(torch.from_numpy(data.audio[k : k + 1]))[1][0] for k in range(1024)]
+            rows = (torch.from_numpy(sound[None]) for sound in data.audio)
             truth = data.approaching[:, None]
-    found = torch.stack(score).numpy()
+        found = torch.cat([model(row)[1] for row in rows]).numpy()
     by_weather = [
         round(average_precision(truth[data.weather == w], found[data.weather == w]), 3)
         for w in range(4)
@@ -221,8 +245,8 @@ def main(name: str, folder: Path, work: Path) -> None:
     torch.set_num_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     model = NETS[name]()
-    if name == "head":
-        train_head(folder, work, model, EPOCHS[name])
+    if name.startswith("head"):
+        train_head(folder, work, model, HEAD_EPOCHS)
     elif name == "camera_small":
         train_small_camera(folder, work, model, EPOCHS[name])
     else:
@@ -230,7 +254,7 @@ def main(name: str, folder: Path, work: Path) -> None:
             folder, model, EPOCHS[name]
         )
     torch.save(model.state_dict(), work / f"{name}.pt")
-    if name != "head":
+    if not name.startswith("head"):
         report(folder, name, model)
 
 

@@ -18,21 +18,21 @@ from pathlib import Path
 
 import driving_cards
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
 from driving import trained
 from driving_data import Samples
-from driving_nets import COLUMNS, ROWS, SHARED, SOUND, size
+from driving_nets import COLUMNS, MIXES, ROWS, SHARED, SOUND, size
+from exporting import parity, session, write
 from metrics import average_precision
 
 from tectum_nodes.simulation import WEATHERS
 
 SHIPPED = Path(__file__).parents[1] / "tectum_models" / "driving"
-OPSET = 20
 MODALITIES = ("camera", "lidar", "siren")
 INPUT = {"camera": "image", "lidar": "points", "siren": "audio"}
 DECISION = {"camera": "occupancy", "lidar": "occupancy", "siren": "siren"}
+HEAD_OUTPUTS = ("occupancy", "siren_probability", "velocity", "ahead")
+HEADS = ("head", *(f"head_{kind}" for kind in MIXES[1:]))
 
 
 def export(work: Path, name: str, path: Path) -> int:
@@ -49,62 +49,15 @@ def export(work: Path, name: str, path: Path) -> int:
         "lidar": ((torch.rand(50, 4),), ["points"], ({0: points},), ["embedding", "occupancy"]),
         "siren": (
             (torch.zeros(2, 16_000, dtype=torch.int16),), ["audio"],
-            ({0: batch},), ["embedding", "siren"],
+            ({0: batch},), ["embedding", "siren", "ahead"],
         ),
         "head": (
-            (*grids, torch.zeros(2, SOUND), torch.ones(2, 3)), [*MODALITIES, "present"],
-            ({0: batch},) * 4, ["occupancy", "siren_probability"],
+            (*grids, torch.zeros(2, SOUND), torch.ones(2, 3), torch.zeros(2, 3)),
+            [*MODALITIES, "present", "age"], ({0: batch},) * 5, list(HEAD_OUTPUTS),
         ),
-    }[name.removesuffix("_small")]  # fmt: skip
-    program = torch.onnx.export(
-        model, args, dynamo=True, opset_version=OPSET, input_names=names,
-        output_names=outputs, dynamic_shapes=shapes, external_data=False, verbose=False,
-    )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(bare(program.model_proto), str(path))
-    _check(model, path, dict(zip(names, args, strict=True)))
+    }[name.split("_", maxsplit=1)[0]]  # fmt: skip
+    write(model, args, names, outputs, path, shapes)
     return size(model)
-
-
-def _check(model: torch.nn.Module, path: Path, feed: dict[str, torch.Tensor]) -> None:
-    """Stop if the file does not give what the network gives, for silence and darkness too."""
-    with torch.no_grad():
-        wanted = model(*feed.values())
-    given = session(path).run(None, {key: value.numpy() for key, value in feed.items()})
-    for one, other in zip(wanted, given, strict=True):
-        np.testing.assert_allclose(one.numpy(), other, atol=1e-3)
-
-
-def bare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the exporter's notes (source lines, paths): they are half of the file."""
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    del graph.value_info[:]
-    for zeros in [one for one in graph.initializer if len(one.raw_data) > 4096]:
-        if not any(zeros.raw_data):
-            _make_zeros(graph, zeros)
-    model.producer_name, model.producer_version = "tectum", ""
-    return model
-
-
-def _make_zeros(graph: onnx.GraphProto, zeros: onnx.TensorProto) -> None:
-    """Replace a constant of nothing but zeros, which the scatters start from, by its shape."""
-    value = onnx.helper.make_tensor("", zeros.data_type, [1], [0])
-    shape = onnx.numpy_helper.from_array(np.array(zeros.dims, np.int64), f"{zeros.name}_shape")
-    node = onnx.helper.make_node("ConstantOfShape", [shape.name], [zeros.name], value=value)
-    graph.initializer.append(shape)
-    graph.initializer.remove(zeros)
-    graph.node.insert(0, node)
-
-
-def session(path: Path) -> ort.InferenceSession:
-    """A session as the runtime makes it: one thread, no spinning."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def feeds(data: Samples, name: str) -> list[np.ndarray]:
@@ -121,7 +74,7 @@ def encode(path: Path, name: str, data: Samples) -> tuple[np.ndarray, np.ndarray
     embeddings, decisions, spent = [], [], []
     for value in feeds(data, name):
         begun = time.perf_counter()
-        embedding, decision = run.run(None, {key: value})
+        embedding, decision, *_ = run.run(None, {key: value})
         spent.append(time.perf_counter() - begun)
         embeddings.append(embedding)
         decisions.append(decision)
@@ -143,31 +96,39 @@ def scores(data: Samples, output: str, found: np.ndarray) -> dict[str, float]:
     return {key: round(value, 3) for key, value in table.items()}
 
 
-def fuse(
-    path: Path, embeddings: dict[str, np.ndarray], present: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Both outputs of the head with some modalities absent, and the median latency in ms."""
-    run = session(path)
+def head_feeds(
+    embeddings: dict[str, np.ndarray], present: tuple[int, ...], age: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+    """What a session of a head is fed, moment by moment; absent embeddings are zeros."""
     mask = np.array([present], np.float32)
-    grids, alarms, spent = [], [], []
-    for k in range(len(embeddings["camera"])):
-        feed = {
+    ages = np.zeros((len(age), 1, 3), np.float32)
+    ages[:, 0, 0] = age * present[0]
+    return [
+        {
             name: embeddings[name][k : k + 1] * np.float32(here)
             for name, here in zip(MODALITIES, present, strict=True)
         }
+        | {"present": mask, "age": ages[k]}
+        for k in range(len(age))
+    ]
+
+
+def fuse(path: Path, feeds: list[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], float]:
+    """All outputs of a head, and the median latency in ms."""
+    run, rows, spent = session(path), [], []
+    for feed in feeds:
         begun = time.perf_counter()
-        grid, alarm = run.run(None, {**feed, "present": mask})
+        rows.append(run.run(None, feed))
         spent.append(time.perf_counter() - begun)
-        grids.append(grid)
-        alarms.append(alarm)
-    return np.concatenate(grids), np.concatenate(alarms), float(np.median(spent) * 1e3)
+    columns = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return dict(zip(HEAD_OUTPUTS, columns, strict=True)), float(np.median(spent) * 1e3)
 
 
-def variant(path: Path, name: str, quality: float, latency: float) -> dict[str, object]:
+def variant(path: Path, name: str, quality: dict[str, float], latency: float) -> dict[str, object]:
     """An entry of a manifest's `variants`."""
     return {
         "name": name, "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "quality": {"average_precision": quality}, "latency_ms": {"cpu": round(latency, 2)},
+        "quality": quality, "latency_ms": {"cpu": round(latency, 2)},
     }  # fmt: skip
 
 
@@ -176,48 +137,67 @@ def ship_encoder(name: str, data: Samples, work: Path) -> list[np.ndarray]:
     paths = {"fp32": SHIPPED / name / f"{name}.onnx"}
     if name == "camera":
         paths["small"] = SHIPPED / name / "camera_small.onnx"
-    variants, tables, parameters, kept = [], {}, {}, []
+    variants, tables, parameters, kept, apart = [], {}, {}, [], {}
     for label, file in paths.items():
         parameters[label] = export(work, file.stem, file)
+        some = [{INPUT[name]: value} for value in feeds(data, name)[:: len(data.age) // 64]]
+        apart[label] = parity(trained(work, file.stem), file, some)
         embeddings, decisions, latency = encode(file, name, data)
         kept.append(embeddings)
         tables[label] = scores(data, DECISION[name], decisions)
-        variants.append(variant(file, label, tables[label]["all"], latency))
-        print(name, label, tables[label], f"{latency:.2f} ms", flush=True)
+        quality = {"average_precision": tables[label]["all"]}
+        variants.append(variant(file, label, quality, latency))
+        print(name, label, tables[label], f"{latency:.2f} ms", f"{apart[label]:.1e}", flush=True)
     chance = float(truth_of(data, DECISION[name]).mean())
-    driving_cards.write(SHIPPED / name, name, variants, tables, parameters, chance)
+    driving_cards.write(SHIPPED / name, name, variants, tables, parameters, apart, chance)
     return kept
 
 
-def ship_head(data: Samples, embeddings: dict[str, list[np.ndarray]], work: Path) -> None:
-    """Export, measure and describe the head, for every set of modalities."""
-    path = SHIPPED / "head" / "head.onnx"
-    parameters = export(work, "head", path)
+def ship_head(
+    name: str, data: Samples, embeddings: dict[str, list[np.ndarray]], work: Path
+) -> None:
+    """Export, measure and describe a head, for every set of modalities."""
+    path = SHIPPED / name / f"{name}.onnx"
+    parameters = export(work, name, path)
     sets = sorted(itertools.product((0, 1), repeat=3), key=sum, reverse=True)
     names = [" + ".join(itertools.compress(MODALITIES, present)) or "nothing" for present in sets]
-    best = {name: rows[0] for name, rows in embeddings.items()}
+    best = {modality: rows[0] for modality, rows in embeddings.items()}
     degraded = {**best, "camera": embeddings["camera"][-1]}
-    runs = [(name, best, present) for name, present in zip(names, sets, strict=True)]
+    runs = [(label, best, present) for label, present in zip(names, sets, strict=True)]
     runs.insert(1, ("small camera + lidar + siren", degraded, (1, 1, 1)))
     tables: dict[str, dict[str, dict[str, float]]] = {"occupancy": {}, "siren": {}}
-    latency = 0.0
-    for name, given, present in runs:
-        grid, alarm, spent = fuse(path, given, present)
-        latency = latency or spent
-        tables["occupancy"][name] = scores(data, "occupancy", grid)
-        tables["siren"][name] = scores(data, "siren", alarm)
-        print("head", name, *(table[name]["all"] for table in tables.values()), flush=True)
+    latency, apart, moves = 0.0, 0.0, (0.0, 0.0)
+    for label, given, present in runs:
+        fed = head_feeds(given, present, data.age)
+        apart = max(apart, parity(trained(work, name), path, fed[:: len(fed) // 16]))
+        found, spent = fuse(path, fed)
+        if not latency:
+            latency, moves = spent, velocity_errors(data, found["velocity"])
+        tables["occupancy"][label] = scores(data, "occupancy", found["occupancy"])
+        tables["siren"][label] = scores(data, "siren", found["siren_probability"])
+        print(name, label, *(table[label]["all"] for table in tables.values()), flush=True)
     grid_score, alarm_score = (table[names[0]]["all"] for table in tables.values())
-    entry = variant(path, "fp32", grid_score, latency)
-    entry["quality"] = {"average_precision": grid_score, "siren_average_precision": alarm_score}
-    driving_cards.write_head(SHIPPED / "head", [entry], tables, {"fp32": parameters}, data)
+    quality = {"average_precision": grid_score, "siren_average_precision": alarm_score}
+    entry = variant(path, "fp32", {**quality, "velocity_error_mps": moves[0]}, latency)
+    driving_cards.write_head(
+        SHIPPED / name, name, [entry], tables, {"fp32": parameters}, {"fp32": apart}, moves, data
+    )
+
+
+def velocity_errors(data: Samples, found: np.ndarray) -> tuple[float, float]:
+    """Mean error of the velocity, m/s, where road users are; and that of calling all at rest."""
+    taken, true = data.occupancy[:] > 0, data.velocity[:].astype(np.float32)
+    wrong = (np.hypot(*(np.moveaxis(v, 1, 0))) for v in (found - true, true))
+    near, rest = (round(float(distance[taken].mean()), 2) for distance in wrong)
+    return near, rest
 
 
 def main(folder: Path, work: Path) -> None:
     """Export everything."""
     data = Samples.load(folder, "held")
     embeddings = {name: ship_encoder(name, data, work) for name in MODALITIES}
-    ship_head(data, embeddings, work)
+    for name in HEADS:
+        ship_head(name, data, embeddings, work)
 
 
 if __name__ == "__main__":

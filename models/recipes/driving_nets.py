@@ -172,10 +172,11 @@ class LidarEncoder(nn.Module):
 
 
 class SirenEncoder(nn.Module):
-    """A second of sound to whether a siren comes nearer.
+    """A second of sound to whether a siren comes nearer, and whether it is ahead or behind.
 
-    The spectrum is a convolution with windowed cosines and sines on a logarithmic scale of
-    frequencies, fine enough to see a Doppler shift.
+    One microphone has no bearing; but by how much a pitch is shifted tells those who come towards
+    us from those who overtake us. The spectrum is a convolution with windowed cosines and sines on
+    a logarithmic scale of frequencies, fine enough to see a Doppler shift.
     """
 
     BANDS, WINDOW, HOP = 72, 1024, 320
@@ -188,7 +189,7 @@ class SirenEncoder(nn.Module):
             block(32, 32),
         )  # fmt: skip
         self.embed = nn.Linear(32 * 18, SOUND)
-        self.score = nn.Linear(SOUND, 1)
+        self.score = nn.Linear(SOUND, 2)
         self.drop = nn.Dropout(0.2)
 
     @classmethod
@@ -203,7 +204,7 @@ class SirenEncoder(nn.Module):
         return waves[:, None].astype(np.float32)
 
     def logits(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding and siren logit of int16 (b, 16000)."""
+        """Embedding, and logits of siren and of it being ahead, of int16 (b, 16000)."""
         x = audio.float().unsqueeze(1) * (1 / 32768.0)
         wave = torch.nn.functional.conv1d(x, self.basis, stride=self.HOP)
         power = wave[:, : self.BANDS] ** 2 + wave[:, self.BANDS :] ** 2
@@ -213,54 +214,103 @@ class SirenEncoder(nn.Module):
         embedding = torch.relu(self.embed(self.drop(x.mean(dim=3).flatten(1))))
         return embedding, self.score(embedding)
 
-    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding (b, 32) and probability (b, 1)."""
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding (b, 32), and probabilities of siren and ahead (b, 1)."""
         embedding, logits = self.logits(audio)
-        return embedding, torch.sigmoid(logits)
+        siren, ahead = torch.sigmoid(logits).split(1, dim=1)
+        return embedding, siren, ahead
+
+
+MIXES = ("concat", "sum", "gated", "attention")
+
+
+class Mix(nn.Module):
+    """Two maps of embeddings to one, `kind` is one of `MIXES`; `mask` is (b, 2).
+
+    concat: side by side. sum: added. gated: each cell decides whom to believe (Arevalo et al.
+    2017). attention: each cell asks what a learned query looks for (Vaswani et al. 2017).
+    """
+
+    WIDTH = 48
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "concat":
+            self.enter = block(2 * SHARED + 2, self.WIDTH)
+            return
+        self.enter = nn.ModuleList([nn.Conv2d(SHARED, self.WIDTH, 3, padding=1) for _ in range(2)])
+        if kind != "sum":
+            self.weigh = nn.Conv2d(2 * SHARED + 2, 2 * self.WIDTH, 3, padding=1)
+
+    def forward(self, maps: list[Tensor], mask: Tensor) -> Tensor:
+        """Two (b, 32, 24, 16) to (b, 48, 24, 16)."""
+        plane = mask[:, :, None, None].expand(-1, -1, ROWS, COLUMNS)
+        both = torch.cat([*maps, plane], dim=1)
+        if self.kind == "concat":
+            return self.enter(both)
+        tokens = torch.stack([enter(x) for enter, x in zip(self.enter, maps, strict=True)], dim=1)
+        if self.kind == "gated":
+            tokens = tokens * torch.sigmoid(self.weigh(both).unflatten(1, (2, self.WIDTH)))
+        elif self.kind == "attention":
+            tokens = tokens * torch.softmax(self.weigh(both).unflatten(1, (2, self.WIDTH)), dim=1)
+        return torch.relu(tokens.sum(dim=1))
 
 
 class Head(nn.Module):
-    """Embeddings, any of them absent, to occupancy and siren.
+    """Embeddings, any of them absent, to occupancy, velocity and siren.
 
     An absent embedding is replaced, not scaled, by a learned null token, so that its bytes cannot
-    matter and no mask gives NaN.
+    matter and no mask gives NaN. What is old is moved on: a map x of age a becomes
+    x + a * drift(x), with a learned drift, which is what a warp by the motion of all that is seen
+    comes to as long as that is about a cell (Taylor's first term).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "concat") -> None:
         super().__init__()
         self.no_camera = nn.Parameter(torch.zeros(1, SHARED, 1, 1))
         self.no_lidar = nn.Parameter(torch.zeros(1, SHARED, 1, 1))
         self.no_siren = nn.Parameter(torch.zeros(1, SOUND))
-        self.mix = nn.Sequential(
-            block(2 * SHARED + 2, 48), Residual(48), block(48, 32), nn.Conv2d(32, 1, 1)
+        self.drift = nn.ModuleList(
+            [nn.Sequential(block(SHARED, SHARED), nn.Conv2d(SHARED, SHARED, 1)) for _ in range(2)]
         )
+        self.mix = Mix(kind)
+        self.think = nn.Sequential(Residual(Mix.WIDTH), block(Mix.WIDTH, 32))
+        self.occupied = nn.Conv2d(32, 1, 1)
+        self.moves = nn.Conv2d(32, 2, 1)
         self.prior = nn.Parameter(torch.full((1, ROWS, COLUMNS), -2.5))
-        self.look = nn.Sequential(block(2 * SHARED + 2, 16), nn.MaxPool2d(4))
         self.listen = nn.Sequential(
-            nn.Linear(SOUND + 16 * 24 + 3, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 1)
+            nn.Linear(SOUND + 1, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 2)
         )
 
     def logits(
-        self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of both outputs."""
+        self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor, age: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of occupancy, velocity in tens of m/s, logits of siren and of it being ahead."""
         here = present > 0.5
         camera = torch.where(here[:, 0, None, None, None], camera, self.no_camera)
         lidar = torch.where(here[:, 1, None, None, None], lidar, self.no_lidar)
         siren = torch.where(here[:, 2, None], siren, self.no_siren)
         mask = here.float()
-        plane = mask[:, :2, None, None].expand(-1, -1, ROWS, COLUMNS)
-        seen = torch.cat([camera, lidar, plane], dim=1)
-        occupancy = self.mix(seen).squeeze(1) + self.prior
-        looked = self.look(seen).flatten(1)
-        return occupancy, self.listen(torch.cat([siren, looked, mask], dim=1))
+        tenths = torch.where(here, 10.0 * age.clamp(-0.25, 0.25), torch.zeros_like(age))
+        maps = [
+            x + tenths[:, k, None, None, None] * self.drift[k](x)
+            for k, x in enumerate((camera, lidar))
+        ]
+        seen = self.think(self.mix(maps, mask[:, :2]))
+        occupancy = self.occupied(seen).squeeze(1) + self.prior
+        return occupancy, self.moves(seen), self.listen(torch.cat([siren, mask[:, 2:]], dim=1))
 
     def forward(
-        self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Occupancy (b, 24, 16) and siren (b, 1) probabilities; present is (b, 3)."""
-        occupancy, siren_logit = self.logits(camera, lidar, siren, present)
-        return torch.sigmoid(occupancy), torch.sigmoid(siren_logit)
+        self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor, age: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Occupancy (b, 24, 16), siren (b, 1), velocity (b, 2, 24, 16) in m/s, ahead (b, 1).
+
+        `present` is (b, 3); `age` is (b, 3) in seconds, of each modality.
+        """
+        occupancy, velocity, sirens = self.logits(camera, lidar, siren, present, age)
+        alarm, ahead = torch.sigmoid(sirens).split(1, dim=1)
+        return torch.sigmoid(occupancy), alarm, 10.0 * velocity, ahead
 
 
 def size(module: nn.Module) -> int:

@@ -15,7 +15,8 @@ from tectum_models.catalogue import find
 from tectum_nodes.simulation import WEATHERS, DriveConfig, World, camera, lidar, siren, truth
 
 ROOT = Path(__file__).parents[2]
-MODELS = ("driving/camera", "driving/lidar", "driving/siren", "driving/head")
+HEADS = ("driving/head", "driving/head_sum", "driving/head_gated", "driving/head_attention")
+MODELS = ("driving/camera", "driving/lidar", "driving/siren", *HEADS)
 MASKS = tuple(itertools.product((0.0, 1.0), repeat=3))
 SWEEP_NS = 100_000_000
 HELD_OUT = range(9000, 9016)
@@ -40,7 +41,8 @@ def variants():
 @cache
 def encoded():
     """Embeddings, decisions and truths of moments of held-out drives, in all weathers."""
-    found = {"camera": [], "lidar": [], "siren": [], "occupancy": [], "approaching": []}
+    keys = ("camera", "lidar", "siren", "occupancy", "velocity", "approaching")
+    found = {key: [] for key in keys}
     for seed in HELD_OUT:
         config = DriveConfig(seed, WEATHERS[seed % 4], siren_every_s=34.0)
         world = World(config)
@@ -55,20 +57,25 @@ def encoded():
             for name, (key, value) in samples.items():
                 found[name].append(session(f"driving/{name}").run(None, {key: value}))
             found["occupancy"].append(truth.occupancy(scene))
+            found["velocity"].append(truth.velocity(scene))
             found["approaching"].append([float(truth.siren_approaching(scene))])
     return found
 
 
-def fused(present, junk=None):
-    """Answers of the head for all moments; absent embeddings hold `junk`."""
+def fused(present, junk=None, head="driving/head", age=0.0):
+    """Answers of a head for all moments; absent embeddings, and their ages, hold `junk`."""
     answers = []
+    ages = [age if here else junk or 0.0 for here in present]
     for rows in zip(*(encoded()[name] for name in ("camera", "lidar", "siren")), strict=True):
-        feed = {"present": np.array([present], np.float32)}
-        for name, (embedding, _), here in zip(
+        feed = {
+            "present": np.array([present], np.float32),
+            "age": np.array([ages], np.float32),
+        }
+        for name, (embedding, *_), here in zip(
             ("camera", "lidar", "siren"), rows, present, strict=True
         ):
             feed[name] = embedding if here else np.full_like(embedding, junk or 0.0)
-        answers.append(session("driving/head").run(None, feed))
+        answers.append(session(head).run(None, feed))
     return [np.concatenate(column) for column in zip(*answers, strict=True)]
 
 
@@ -99,18 +106,35 @@ def test_a_model_card_says_what_it_was_measured_to_do(model):
 
 
 def test_all_files_together_are_small():
-    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.onnx")) < 5_000_000
+    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.onnx")) < 6_000_000
 
 
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("present", MASKS)
-def test_the_head_answers_for_every_set_of_modalities_whatever_absent_bytes_hold(present):
-    answers = fused(present)
-    for answer in answers:
-        assert np.isfinite(answer).all()
+def test_a_head_answers_for_every_set_of_modalities_whatever_absent_bytes_hold(present, head):
+    occupancy, alarm, velocity, ahead = answers = fused(present, head=head)
+    for answer in (occupancy, alarm, ahead):
         assert 0.0 <= answer.min() <= answer.max() <= 1.0
+    assert np.abs(velocity).max() < 60.0
     for junk in (float("nan"), float("inf"), -1e30):
-        for answer, other in zip(answers, fused(present, junk), strict=True):
+        for answer, other in zip(answers, fused(present, junk, head), strict=True):
             assert np.array_equal(answer, other)
+
+
+def test_the_age_of_a_picture_changes_the_answer_and_that_of_what_is_absent_does_not():
+    both, lidar_only = (1.0, 1.0, 1.0), (0.0, 1.0, 0.0)
+    assert np.abs(fused(both, age=0.1)[0] - fused(both)[0]).max() > 0.05
+    assert np.array_equal(fused(lidar_only, junk=0.1)[0], fused(lidar_only)[0])
+
+
+def test_velocities_are_far_nearer_than_calling_everybody_at_rest():
+    taken = np.array(encoded()["occupancy"]) > 0
+    true = np.array(encoded()["velocity"])
+    wrong, rest = (
+        np.hypot(*np.moveaxis(v, 1, 0))[taken].mean()
+        for v in (fused((1.0, 1.0, 1.0))[2] - true, true)
+    )
+    assert wrong < 0.5 * rest
 
 
 def test_presence_matters():
@@ -123,7 +147,7 @@ def test_presence_matters():
 @pytest.mark.parametrize("name", ["camera", "lidar"])
 def test_an_encoder_sees_road_users_far_better_than_chance(name):
     expected = np.array(encoded()["occupancy"])
-    found = np.concatenate([decision for _, decision in encoded()[name]])
+    found = np.concatenate([decision for _, decision, *_ in encoded()[name]])
     assert average_precision(expected, found) > 4 * expected.mean()
 
 
@@ -138,9 +162,10 @@ def test_the_small_camera_is_smaller_and_nearly_as_good_and_the_head_takes_it():
         embedding, decision = run.run(None, {"image": camera.render(scene)[None]})
         points = session("driving/lidar").run(None, {"points": lidar.sweep(scene)})[0]
         feed = {"camera": embedding, "lidar": points, "siren": np.zeros((1, 32), np.float32)}
-        mask = np.array([[1, 1, 0]], np.float32)
+        feed["present"] = np.array([[1, 1, 0]], np.float32)
+        feed["age"] = np.zeros((1, 3), np.float32)
         alone.append(decision)
-        together.append(session("driving/head").run(None, {**feed, "present": mask})[0])
+        together.append(session("driving/head").run(None, feed)[0])
     expected = np.array(expected)
     single, both = (average_precision(expected, np.concatenate(x)) for x in (alone, together))
     assert both > single > 4 * expected.mean()
@@ -148,7 +173,7 @@ def test_the_small_camera_is_smaller_and_nearly_as_good_and_the_head_takes_it():
 
 def test_the_siren_is_heard():
     expected = np.array(encoded()["approaching"])
-    found = np.concatenate([decision for _, decision in encoded()["siren"]])
+    found = np.concatenate([decision for _, decision, *_ in encoded()["siren"]])
     assert 0.05 < expected.mean() < 0.5
     assert average_precision(expected, found) > 0.9
 
@@ -157,7 +182,7 @@ def test_the_head_with_all_modalities_is_better_than_any_single_one():
     expected = np.array(encoded()["occupancy"])
     all_three = average_precision(expected, fused((1.0, 1.0, 1.0))[0])
     for name in ("camera", "lidar"):
-        single = np.concatenate([decision for _, decision in encoded()[name]])
+        single = np.concatenate([decision for _, decision, *_ in encoded()[name]])
         assert all_three > average_precision(expected, single)
     for present in ((1.0, 0.0, 1.0), (0.0, 1.0, 1.0)):
         missing = average_precision(expected, fused(present)[0])

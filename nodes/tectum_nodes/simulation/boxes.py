@@ -12,7 +12,11 @@ from tectum_nodes.simulation.chance import Floats, Ints
 
 
 class Kind(IntEnum):
-    """What a box is. Values up to AMBULANCE are road users, the rest is scenery."""
+    """What a box is. Values up to AMBULANCE are road users, the rest is scenery.
+
+    The last three have the size of a cyclist, a pedestrian and a car, and stand where those are:
+    by its shape alone nobody can tell them apart.
+    """
 
     CAR = 0
     VAN = 1
@@ -25,6 +29,9 @@ class Kind(IntEnum):
     POLE = 8
     BIN = 9
     SHELTER = 10
+    BUSH = 11
+    POST = 12
+    SKIP = 13
 
 
 LABELS = {
@@ -50,6 +57,9 @@ SIZES = np.array(
         (0.2, 0.2, 5.0),
         (0.6, 0.6, 1.1),
         (3.6, 1.3, 2.4),
+        (1.8, 0.6, 1.7),
+        (0.5, 0.6, 1.75),
+        (4.4, 1.8, 1.5),
     ]
 )
 

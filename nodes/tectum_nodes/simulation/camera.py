@@ -5,6 +5,7 @@ lens and the sensor: halos, rain, blur, noise. A function of (config, time): equ
 equal bytes. Nearer things cover farther ones, so the picture does not show what is hidden.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 
 from tectum_nodes.simulation import ground
 from tectum_nodes.simulation.boxes import Boxes, Kind
-from tectum_nodes.simulation.chance import generator
+from tectum_nodes.simulation.chance import generator, uniform_one
 from tectum_nodes.simulation.faces import Faces, faces_of
 from tectum_nodes.simulation.light import LIGHTS, Light
 from tectum_nodes.simulation.rig import CameraModel
 from tectum_nodes.simulation.world import Scene
 
 Image = NDArray[np.uint8]
+PITCH_RAD = np.radians([0.45, 0.4])  # of the fast and of the slow swaying
 SHIFT = 4  # binary digits of sub-pixel positions that OpenCV is given
 
 
@@ -29,7 +31,7 @@ def render(scene: Scene, model: CameraModel | None = None) -> Image:
     Returns:
         uint8 (height, width, 3), blue, green, red.
     """
-    model = model or CameraModel()
+    model = _shaken(model or CameraModel(), scene)
     light = LIGHTS[scene.config.weather]
     fault = scene.config.faulty("camera", scene.t_s)
     image = ground.paint(scene, model, light)
@@ -42,6 +44,14 @@ def render(scene: Scene, model: CameraModel | None = None) -> Image:
         sigma = model.width / 64
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
     return image
+
+
+def _shaken(model: CameraModel, scene: Scene) -> CameraModel:
+    """The camera as the car pitches on its springs, by about half a degree: the horizon moves."""
+    turns = scene.t_s * np.array([1.3, 0.37])
+    phases = [uniform_one(scene.config.seed, "pitch", k) for k in range(2)]
+    pitch = scene.config.noise * float(np.sin(2 * np.pi * (turns + phases)) @ PITCH_RAD)
+    return replace(model, cy_px=model.cy_px + model.focal_px * pitch)
 
 
 def _paint(image: Image, scene: Scene, model: CameraModel, light: Light) -> None:
@@ -111,6 +121,8 @@ def _expose(image: Image, scene: Scene, light: Light) -> None:
     noise = scene.config.noise
     if light.streaks and noise > 0.0:
         _rain(image, rng, light.streaks)
+    if light.drops and noise > 0.0:
+        _wet_lens(image, scene, light.drops)
     if noise > 0.0:
         grain = _grain(image.shape, light.noise * noise, rng)
         cv2.add(image, grain, dst=image, dtype=cv2.CV_8U)
@@ -126,6 +138,17 @@ def _rain(image: Image, rng: np.random.Generator, count: int) -> None:
     thick = max(1, width // 640)
     cv2.polylines(veil, list(lines), False, (205, 200, 196), thick, cv2.LINE_AA)
     cv2.addWeighted(veil, 0.4, image, 0.6, 0.0, dst=image)
+
+
+def _wet_lens(image: Image, scene: Scene, count: int) -> None:
+    """Drops on the lens, through which nothing is sharp; the wiper comes every two seconds."""
+    height, width = image.shape[:2]
+    draw = generator(scene.config.seed, "drops", scene.t_ns // 2_000_000_000).random((count, 3))
+    mask = np.zeros((height, width), np.uint8)
+    for u, v, size in draw:
+        radius = round((0.012 + 0.035 * size**2) * width)
+        cv2.circle(mask, (int(u * width), int(v * height)), radius, 255, cv2.FILLED)
+    cv2.copyTo(cv2.GaussianBlur(image, (0, 0), width / 80), mask, image)
 
 
 def _grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> NDArray[np.int16]:

@@ -14,7 +14,7 @@ from tectum_nodes.simulation.boxes import Boxes, Kind
 from tectum_nodes.simulation.chance import Floats, Ints
 from tectum_nodes.simulation.light import Light
 from tectum_nodes.simulation.rig import CameraModel
-from tectum_nodes.simulation.shapes import BLUE_LIGHT, OWN, SHAPES, palette
+from tectum_nodes.simulation.shapes import BLUE_LIGHT, OWN, SHAPES, own_colours
 
 NEAR_M = 0.35
 _SUN = np.array([-0.55, 0.75])  # direction to the sun on the plane, in the ego frame
@@ -69,15 +69,6 @@ def _table() -> _Table:
         np.array([p.colour == BLUE_LIGHT for p in parts]),
         np.array([p.near_only for p in parts]),
     )  # fmt: skip
-
-
-@cache
-def _paints() -> tuple[Floats, Ints]:
-    sizes = np.array([len(palette(kind)) for kind in Kind])
-    paints = np.zeros((len(Kind), int(sizes.max()), 3))
-    for kind in Kind:
-        paints[kind, : sizes[kind]] = palette(kind)
-    return paints, sizes
 
 
 def faces_of(boxes: Boxes, model: CameraModel, light: Light, t_s: float) -> Faces:
@@ -135,9 +126,7 @@ def _facing(boxes: Boxes, box: Ints, corners: Floats, model: CameraModel) -> NDA
 
 def _colours(boxes: Boxes, box: Ints, part: Ints, t_s: float) -> Floats:
     table = _table()
-    paints, sizes = _paints()
-    kind = boxes.kind[box]
-    own = paints[kind, (boxes.tint[box] * sizes[kind]).astype(np.int64)]
+    own = own_colours(boxes.kind[box], boxes.tint[box])
     colour = np.where(table.own[part][:, None], own, table.colour[part])
     # Blue lights flash three times a second, left and right in turn.
     lit = np.floor(t_s * 6.0 + (table.corners[part, 0, 1] > 0)) % 2 == 0

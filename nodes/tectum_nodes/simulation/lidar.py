@@ -16,9 +16,12 @@ from tectum_nodes.simulation.config import Weather
 from tectum_nodes.simulation.rays import spans
 from tectum_nodes.simulation.rig import LidarModel
 from tectum_nodes.simulation.road import ROAD_EDGE_M
+from tectum_nodes.simulation.shapes import own_colours
 from tectum_nodes.simulation.world import Scene
 
-_REFLECTS = np.array([0.5, 0.55, 0.5, 0.38, 0.33, 0.75, 0.3, 0.22, 0.4, 0.45, 0.35])
+_FINISH = np.array(
+    [0.5, 0.5, 0.5, 0.42, 0.42, 0.75, 0.3, 0.5, 0.4, 0.45, 0.35, 1.1, 0.9, 1.1]
+)  # what a white one of each kind would reflect, beyond the 3 % of a black one; leaves are bright
 _CROWN_M = (3.4, 3.4, 2.3)  # length, width and lower edge of a tree's crown
 
 
@@ -27,8 +30,10 @@ class Air:
     """What weather does to light pulses; shares are of all pulses."""
 
     lost: float
-    clear_m: float
-    """A return survives the way to a range r with probability exp(-r / clear_m)."""
+    extinction: float
+    """Per metre: of a pulse to a range r and back, exp(-2 extinction r) is left."""
+    wet: float
+    """What wet surfaces reflect, as a share of what they do when they are dry."""
     false: float
     """Share that comes back from drops or fog."""
     false_m: float
@@ -36,11 +41,13 @@ class Air:
 
 
 AIR: dict[Weather, Air] = {
-    "day": Air(0.01, 400.0, 0.0, 1.0),
-    "dusk": Air(0.01, 400.0, 0.0, 1.0),
-    "fog": Air(0.03, 38.0, 0.05, 5.0),
-    "rain": Air(0.05, 75.0, 0.02, 7.0),
+    "day": Air(0.01, 0.0005, 1.0, 0.0, 1.0),
+    "dusk": Air(0.01, 0.0005, 1.0, 0.0, 1.0),
+    "fog": Air(0.03, 0.028, 0.9, 0.06, 6.0),
+    "rain": Air(0.04, 0.006, 0.55, 0.03, 8.0),
 }
+REACH_M = 17.0
+"""Where half of the pulses find a surface that reflects a tenth, in vacuum."""
 
 
 def sweep(scene: Scene, model: LidarModel | None = None) -> NDArray[np.float32]:
@@ -68,7 +75,7 @@ def sweep(scene: Scene, model: LidarModel | None = None) -> NDArray[np.float32]:
 def _air_of(scene: Scene) -> Air:
     air, noise = AIR[scene.config.weather], scene.config.noise
     if noise == 0.0:
-        return Air(0.0, np.inf, 0.0, 1.0)
+        return Air(0.0, 0.0, np.inf, 0.0, 1.0)
     return replace(air, lost=min(air.lost * noise, 0.9), false=min(air.false * noise, 0.9))
 
 
@@ -92,8 +99,14 @@ def _cast(scene: Scene, model: LidarModel) -> tuple[Floats, Floats]:
     pair, ring = np.nonzero(hit)
     beam = column[pair], ring
     distance[beam] = np.where(roof, at_roof, near)[hit]
-    surface[beam] = (_REFLECTS[boxes.kind] * (0.8 + 0.4 * boxes.tint))[row[pair]]
+    surface[beam] = _reflectivity(boxes)[row[pair]]
     return distance / np.cos(model.elevations()), surface
+
+
+def _reflectivity(boxes: Boxes) -> Floats:
+    """Share of near infrared that comes back: all pigments reflect it but black."""
+    bright = own_colours(boxes.kind, boxes.tint).max(axis=1) / 255.0
+    return np.asarray(0.03 + _FINISH[boxes.kind] * bright**2)
 
 
 def _ground(scene: Scene, model: LidarModel, tangent: Floats) -> tuple[Floats, Floats]:
@@ -118,7 +131,7 @@ def _through_air(
     ranges: Floats, reflected: Floats, air: Air, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     shape = ranges.shape
-    survives = (1.0 - air.lost) * np.exp(-np.minimum(ranges, 1e6) / air.clear_m)
+    survives = (1.0 - air.lost) * _found(ranges, reflected, air)
     returned = np.where(rng.random(shape, np.float32) < survives, ranges, np.inf).ravel()
     count = int(rng.binomial(ranges.size, air.false))
     where: Ints = rng.integers(0, ranges.size, count)
@@ -128,6 +141,18 @@ def _through_air(
     returned[where[nearer]] = drops[nearer]
     bright[where[nearer]] = 0.05
     return returned.reshape(shape), bright.reshape(shape)
+
+
+def _found(ranges: Floats, reflected: Floats, air: Air) -> Floats:
+    """Probability that a pulse is found again, by the lidar equation.
+
+    Of a surface that fills the beam, power falls with the square of the range and by extinction on
+    the way there and back (e.g. Rasshofer, Spies and Spies 2011); around the threshold the
+    probability rises with its third power.
+    """
+    far = np.minimum(ranges, 1e6)
+    power = air.wet * reflected / 0.1 * (REACH_M / far) ** 2 * np.exp(-2 * air.extinction * far)
+    return np.asarray(1.0 / (1.0 + np.maximum(power, 1e-9) ** -3.0))
 
 
 def _points(ranges: Floats, reflected: Floats, model: LidarModel) -> NDArray[np.float32]:

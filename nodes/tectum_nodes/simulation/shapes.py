@@ -5,8 +5,12 @@ up 0 (ground) to 1 (top). Parts of one thing are painted in the order of the tab
 """
 
 from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
 
 from tectum_nodes.simulation.boxes import Kind
+from tectum_nodes.simulation.chance import Floats, Ints
 
 FRONT, REAR, LEFT, RIGHT, TOP = 1, 2, 4, 8, 16
 SIDES = FRONT | REAR | LEFT | RIGHT
@@ -27,6 +31,9 @@ WALLS: tuple[Colour, ...] = (
     (140, 165, 195), (150, 158, 168), (120, 140, 185), (165, 175, 180), (130, 150, 160),
     (150, 180, 205),
 )  # fmt: skip
+
+LEAVES: tuple[Colour, ...] = ((58, 112, 70), (64, 128, 92), (48, 98, 80), (80, 135, 105))
+METALS: tuple[Colour, ...] = ((110, 108, 104), (88, 96, 60), (60, 110, 175), (95, 78, 62))
 
 OWN: Colour = (-1, -1, -1)
 """The colour that the thing's tint picks."""
@@ -161,6 +168,22 @@ _SHELTER = (
     Part((-1.05, 1.05), (-1.05, 1.1), (0.92, 1.0), STEEL),
 )
 
+_BUSH = (
+    Part((-1, 1), (-0.8, 0.8), (0.0, 0.3), (110, 140, 165)),
+    Part((-0.95, 0.95), (-1, 1), (0.3, 0.85), OWN),
+    Part((-0.6, 0.6), (-0.7, 0.7), (0.85, 1.0), OWN),
+)
+_POST = (
+    Part((-0.7, 0.7), (-0.7, 0.7), (0.0, 0.45), STEEL),
+    Part((-1, 1), (-1, 1), (0.45, 1.0), OWN),
+    Part((-1, 1), (-0.7, 0.7), (0.55, 0.92), (225, 225, 220), FRONT | REAR),
+)
+_SKIP = (
+    Part((-1, 1), (-1, 1), (0.06, 0.9), OWN),
+    Part((-0.5, 0.5), (-0.7, 0.7), (0.9, 1.0), (85, 105, 120)),
+    Part((-1, 1), (-1, 1), (0.8, 0.9), STEEL, SIDES),
+)
+
 SHAPES: dict[Kind, tuple[Part, ...]] = {
     Kind.CAR: _CAR,
     Kind.VAN: _VAN,
@@ -173,11 +196,37 @@ SHAPES: dict[Kind, tuple[Part, ...]] = {
     Kind.POLE: _POLE,
     Kind.BIN: _BIN,
     Kind.SHELTER: _SHELTER,
+    Kind.BUSH: _BUSH,
+    Kind.POST: _POST,
+    Kind.SKIP: _SKIP,
 }
 
 
 def palette(kind: Kind) -> tuple[Colour, ...]:
     """The colours that a tint chooses from."""
-    if kind in (Kind.CYCLIST, Kind.PEDESTRIAN):
-        return CLOTHES
-    return WALLS if kind == Kind.BUILDING else PAINTS
+    return _PALETTES.get(kind, PAINTS)
+
+
+_PALETTES = {
+    Kind.CYCLIST: CLOTHES,
+    Kind.PEDESTRIAN: CLOTHES,
+    Kind.BUILDING: WALLS,
+    Kind.BUSH: LEAVES,
+    Kind.POST: METALS,
+    Kind.SKIP: METALS,
+}
+
+
+def own_colours(kind: Ints, tint: Floats) -> Floats:
+    """The colour that each thing's tint picks, (n, 3), blue, green, red."""
+    paints, sizes = _paints()
+    return np.asarray(paints[kind, (tint * sizes[kind]).astype(np.int64)])
+
+
+@cache
+def _paints() -> tuple[Floats, Ints]:
+    sizes = np.array([len(palette(kind)) for kind in Kind])
+    paints = np.zeros((len(Kind), int(sizes.max()), 3))
+    for kind in Kind:
+        paints[kind, : sizes[kind]] = palette(kind)
+    return paints, sizes

@@ -42,7 +42,8 @@ _BIKES = ((Kind.CYCLIST, 1.0),)
 _WALKERS = ((Kind.PEDESTRIAN, 1.0),)
 _FURNITURE = ((Kind.TREE, 0.45), (Kind.POLE, 0.25), (Kind.BIN, 0.22), (Kind.SHELTER, 0.08))
 _HOUSES = ((Kind.BUILDING, 1.0),)
-_CARS = ((Kind.CAR, 0.8), (Kind.VAN, 0.2))
+_PARKED = ((Kind.CAR, 0.44), (Kind.VAN, 0.12), (Kind.SKIP, 0.44))
+_KERB = ((Kind.PEDESTRIAN, 0.3), (Kind.CYCLIST, 0.16), (Kind.POST, 0.3), (Kind.BUSH, 0.24))
 
 LANES = (
     Lane("right motor", -5.6, 7.4, 24.0, 0.42, _MOTOR, 5.0, 0.25),
@@ -50,9 +51,11 @@ LANES = (
     Lane("right walk out", -10.4, 1.35, 9.0, 0.26, _WALKERS, 3.4, 0.25),
     Lane("right walk home", -11.7, -1.25, 9.0, 0.26, _WALKERS, 3.4, 0.25),
     Lane("left motor", 2.0, -9.5, 27.0, 0.45, _MOTOR, 7.0, 0.2),
-    Lane("left parked", 5.5, 0.0, 8.0, 0.36, _CARS, 1.0),
+    Lane("left parked", 5.5, 0.0, 8.0, 0.5, _PARKED, 1.0),
     Lane("left cycle", 8.2, -4.4, 23.0, 0.34, _BIKES, 7.0, 0.25),
     Lane("left walk", 11.4, 1.2, 8.0, 0.3, _WALKERS, 3.0, 0.6),
+    Lane("right kerb", -9.5, 0.0, 5.0, 0.4, _KERB, 1.4),
+    Lane("left kerb", 9.6, 0.0, 5.0, 0.4, _KERB, 1.4),
 )
 SCENERY = (
     Lane("right furniture", -13.2, 0.0, 9.0, 0.6, _FURNITURE, 2.5),
@@ -130,7 +133,7 @@ def _padded(mix: tuple[tuple[Kind, float], ...]) -> Ints:
 
 
 _MOST_KINDS = 4
-_USERS = Rows(LANES, 0)
+_STREET = Rows(LANES, 0)
 _SCENERY = Rows(SCENERY, len(LANES))
 
 
@@ -214,11 +217,12 @@ def crossing(seed: int, traffic: float, road: Road, ego: Ego, t_s: float) -> Box
     return Boxes(kind, ident, x, y, heading, length, width, height, vx, vy, tint)
 
 
-def street(seed: int, traffic: float, road: Road, ego: Ego, t_s: float) -> Boxes:
-    """All road users but the emergency vehicle."""
-    lanes = _USERS.at(seed, traffic, road, ego, t_s)
+def street(seed: int, traffic: float, road: Road, ego: Ego, t_s: float) -> tuple[Boxes, Boxes]:
+    """All road users but the emergency vehicle, and the things that stand among them."""
+    lanes = _STREET.at(seed, traffic, road, ego, t_s)
+    users = lanes.kind <= Kind.AMBULANCE
     special = (f(seed, traffic, road, ego, t_s) for f in (lead_vehicle, crossing))
-    return join(lanes, *special)
+    return join(lanes.where(users), *special), lanes.where(~users)
 
 
 def scenery(seed: int, road: Road, ego: Ego, t_s: float) -> Boxes:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tectum_nodes.simulation.boxes import Boxes, Kind
-from tectum_nodes.simulation.chance import Floats
+from tectum_nodes.simulation.chance import Floats, Ints
 from tectum_nodes.simulation.rays import spans
 from tectum_nodes.simulation.world import Scene
 
@@ -35,19 +35,33 @@ GRID = Grid()
 
 def occupancy(scene: Scene, grid: Grid = GRID) -> NDArray[np.float32]:
     """Where road users stand: float32 (rows, columns) of 0 and 1."""
-    users = scene.users.where(_in_sight(scene))
     cells = np.zeros((grid.rows, grid.columns), np.float32)
-    x, y = _footprints(users)
-    i = np.floor((x - grid.x_min_m) / grid.cell_m).astype(np.int64)
-    j = np.floor((y - grid.y_min_m) / grid.cell_m).astype(np.int64)
-    inside = (i >= 0) & (i < grid.rows) & (j >= 0) & (j < grid.columns)
-    cells[i[inside], j[inside]] = 1.0
+    (i, j), _ = _cells(scene.users.where(_in_sight(scene)), grid)
+    cells[i, j] = 1.0
+    return cells
+
+
+def velocity(scene: Scene, grid: Grid = GRID) -> NDArray[np.float32]:
+    """How they move over ground: float32 (2, rows, columns), m/s forward and left; 0 elsewhere."""
+    cells = np.zeros((2, grid.rows, grid.columns), np.float32)
+    users = scene.users.where(_in_sight(scene))
+    (i, j), user = _cells(users, grid)
+    cells[:, i, j] = users.vx[user], users.vy[user]
     return cells
 
 
 def siren_approaching(scene: Scene) -> bool:
     """Whether an emergency vehicle with its siren on comes nearer, within 140 m."""
     return scene.siren.approaching
+
+
+def _cells(users: Boxes, grid: Grid) -> tuple[tuple[Ints, Ints], Ints]:
+    """Cells (rows, columns) that users stand in, and which user each of them is."""
+    x, y = _footprints(users)
+    i = np.floor((x - grid.x_min_m) / grid.cell_m).astype(np.int64)
+    j = np.floor((y - grid.y_min_m) / grid.cell_m).astype(np.int64)
+    inside = (i >= 0) & (i < grid.rows) & (j >= 0) & (j < grid.columns)
+    return (i[inside], j[inside]), np.nonzero(inside)[0]
 
 
 def _footprints(users: Boxes) -> tuple[Floats, Floats]:

@@ -81,11 +81,9 @@ class World:
         config, road, t_s = self.config, self._road, t_ns / 1e9
         ego = road.ego(t_s)
         passing = siren_pass.pass_at(config.seed, config.siren_every_s, t_s)
-        users = join(
-            traffic.street(config.seed, config.traffic, road, ego, t_s),
-            siren_pass.vehicle(passing, road, ego, t_s),
-        )
-        around = traffic.scenery(config.seed, road, ego, t_s)
+        users, things = traffic.street(config.seed, config.traffic, road, ego, t_s)
+        users = join(users, siren_pass.vehicle(passing, road, ego, t_s))
+        around = join(traffic.scenery(config.seed, road, ego, t_s), things)
         return Scene(config, t_ns, road, ego, users, around, _siren_state(passing, t_s))
 
 

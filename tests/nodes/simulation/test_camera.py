@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -69,6 +70,30 @@ def test_fog_hides_what_is_far_and_dusk_is_dark(scene_with):
     assert (
         camera.render(scene_with(weather="dusk")).mean() < 0.5 * camera.render(scene_with()).mean()
     )
+
+
+def test_the_horizon_moves_as_the_car_pitches_unless_the_sensor_is_perfect(scene_with):
+    def horizon(t_s, noise):
+        image = camera.render(replace(scene_with(noise=noise), t_ns=int(t_s * 1e9))).astype(int)
+        blueness = np.median(image[..., 0] - image[..., 2], axis=1)
+        return int(np.nonzero(blueness > 15)[0].max())
+
+    times = np.arange(10.0, 14.0, 0.4)
+    assert 2 <= np.ptp([horizon(t, 1.0) for t in times]) <= 8
+    assert np.ptp([horizon(t, 0.0) for t in times]) == 0
+
+
+def test_drops_on_the_lens_blur_what_is_behind_them_until_the_wiper_comes(scene_with):
+    def blurred(t_s):
+        """Pixels that drops change; streaks of rain, a pixel wide, are eroded."""
+        scenes = (scene_with((Kind.TRUCK, 9, 0), weather="rain", noise=n) for n in (1e-3, 0.0))
+        pictures = [camera.render(replace(scene, t_ns=int(t_s * 1e9))) for scene in scenes]
+        mask = np.abs(np.subtract(*(p.astype(int) for p in pictures))).max(axis=2) > 3
+        return cv2.erode(mask.astype(np.uint8), np.ones((3, 3))) > 0
+
+    first, second, wiped = (blurred(t) for t in (10.1, 11.9, 12.1))
+    assert first.sum() > 50
+    assert (first & second).sum() > 4 * (first & wiped).sum()
 
 
 def test_faults_blind_or_blur_the_camera():

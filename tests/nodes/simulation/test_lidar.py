@@ -60,11 +60,38 @@ def test_far_things_return_fewer_points_and_fog_takes_them_first(scene_with):
     count = {
         (weather, x): len(on(lidar.sweep(scene_with((Kind.CAR, x, 3.0), weather=weather)), x, 3.0))
         for weather in ("day", "fog")
-        for x in (10.0, 40.0)
+        for x in (10.0, 25.0)
     }
-    assert count["day", 10.0] > 4 * count["day", 40.0] > 0
-    assert count["fog", 40.0] < 0.5 * count["day", 40.0]
+    assert count["day", 10.0] > 4 * count["day", 25.0] > 0
+    assert count["fog", 25.0] < 0.5 * count["day", 25.0]
     assert count["fog", 10.0] > 0.5 * count["day", 10.0]
+
+
+def test_a_black_car_returns_fewer_points_than_a_white_one_and_a_wet_one_fewer_still(scene_with):
+    """Tints 0.35 and 0.25 pick black and white of the ten paints."""
+    count = {}
+    for weather in ("day", "rain"):
+        scene = scene_with((Kind.CAR, 18.0, 3.0), weather=weather)
+        for paint, tint in (("black", 0.35), ("white", 0.25)):
+            painted = replace(scene, users=replace(scene.users, tint=np.array([tint])))
+            count[weather, paint] = len(on(lidar.sweep(painted), 18.0, 3.0))
+    assert count["day", "black"] < 0.5 * count["day", "white"]
+    assert count["rain", "white"] < count["day", "white"]
+
+
+def test_what_stands_among_road_users_looks_like_them_to_a_lidar(scene_with):
+    for user, thing in (
+        (Kind.CAR, Kind.SKIP),
+        (Kind.PEDESTRIAN, Kind.POST),
+        (Kind.CYCLIST, Kind.BUSH),
+    ):
+        shapes = [
+            on(lidar.sweep(scene_with((kind, 12.0, 3.0), noise=0.0)), 12.0, 3.0)[:, :2]
+            for kind in (user, thing)
+        ]
+        assert len(shapes[0]) > 5
+        assert abs(len(shapes[0]) - len(shapes[1])) <= 0.1 * len(shapes[0])
+        assert np.ptp(shapes[0], axis=0) == pytest.approx(np.ptp(shapes[1], axis=0), abs=0.05)
 
 
 def test_faults_take_the_sweep_or_a_sector_of_it():

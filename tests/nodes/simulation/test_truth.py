@@ -32,6 +32,26 @@ def test_who_is_wholly_hidden_is_left_out_and_who_peeps_out_is_in(scene_with):
     assert over_a_bin[12].sum() == 1
 
 
+def test_velocity_is_over_ground_and_where_somebody_stands():
+    world = World(DriveConfig(seed=6, traffic=1.5))
+    for k in range(20):
+        scene = world.at(k * 3 * 10**9)
+        cells, moves = truth.occupancy(scene), truth.velocity(scene)
+        assert moves.shape == (2, 24, 16)
+        assert not moves[:, cells == 0].any()
+        speeds = np.hypot(*moves[:, cells > 0])
+        users = np.hypot(scene.users.vx, scene.users.vy)
+        assert np.abs(speeds[:, None] - users).min(axis=1).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", [Kind.BUSH, Kind.POST, Kind.SKIP])
+def test_what_only_looks_like_a_road_user_is_none(kind):
+    world = World(DriveConfig(seed=6, traffic=1.5))
+    scenes = [world.at(k * 3 * 10**9) for k in range(20)]
+    assert any((scene.scenery.kind == kind).any() for scene in scenes)
+    assert not any((scene.users.kind == kind).any() for scene in scenes)
+
+
 def test_scenery_is_not_a_road_user():
     world = World(DriveConfig(traffic=0.0, siren_every_s=0))
     assert sum(truth.occupancy(world.at(k * 10**9)).sum() for k in range(20)) == 0
