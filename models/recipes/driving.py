@@ -4,7 +4,7 @@
     python models/recipes/driving.py camera|camera_small|lidar|siren|head... DATA WORK
     python models/recipes/driving_export.py DATA WORK
 
-Needs the extra `export`; about an hour and a half on one core, no GPU. Seed 7 throughout.
+Needs the extra `export`; about 40 minutes on one core, no GPU. Seed 7 throughout.
 """
 
 from __future__ import annotations
