@@ -301,7 +301,10 @@ def test_a_clock_that_is_37_s_off_is_called_by_its_name(
     watch = Watch(url=servers[0].url, clock="system")
     watch.wait_for(3)
     watch.end()
-    assert "TAI instead of UTC" in caplog.text
+    assert (
+        "the camera's clock is off by +37.0 s (TAI instead of UTC); "
+        "set `clock: device`, or set its clock right\n"
+    ) in caplog.text
 
 
 @pytest.mark.realtime
