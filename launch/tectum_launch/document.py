@@ -6,7 +6,7 @@ with its line; aliases and merge keys work. Does not know what the data mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from tectum.errors import ConfigError
 from tectum_launch.findings import Finding, GraphError, KeyPath, Place
 
-__all__ = ["Document", "parse_document", "parse_value", "read_document"]
+__all__ = ["Document", "parse_document", "parse_settings", "parse_value", "read_document"]
 
 MOST_VALUES, MOST_LEVELS = 20_000, 64
 """More than any description has; a few nested aliases can stand for billions."""
@@ -119,6 +119,23 @@ def parse_value(text: str) -> Any:
     value = None if root is None else _Reader(document).value(root, ())
     document.raise_errors()
     return value
+
+
+def parse_settings(settings: Iterable[str], *, option: str = "", example: str) -> dict[str, Any]:
+    """Return what `KEY=VALUE` texts set; `option` and `example` stand in the message.
+
+    Raises:
+        ConfigError: one has no `=`.
+        GraphError: a value is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            msg = f"{option} {setting!r}: expected KEY=VALUE, such as {example}".lstrip()
+            raise ConfigError(msg)
+        values[key.strip()] = parse_value(text)
+    return values
 
 
 def _compose(text: str, source: str) -> Node | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tectum.clock import NS_PER_S
 from tectum.errors import ConfigError
 from tectum.recording.store import ImageStorage
 from tectum.recording.writer import Compression, WriteOptions
-from tectum_launch.document import parse_value, read_document
+from tectum_launch.document import parse_settings, read_document
 from tectum_launch.findings import GraphError
 from tectum_launch.moments import parse_moment_ns
 from tectum_launch.rig import graph_rig
@@ -154,18 +154,8 @@ def _trouble_lines(troubles: Mapping[str, int]) -> list[str]:
 
 
 def _opened(order: ImportOrder) -> tuple[str, Source]:
-    return opened_source(order.source.expanduser(), order.format, _values(order.settings))
-
-
-def _values(settings: Iterable[str]) -> dict[str, Any]:
-    values = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            msg = f"--set {setting!r}: expected KEY=VALUE, such as phase=90"
-            raise ConfigError(msg)
-        values[key.strip()] = parse_value(text)
-    return values
+    values = parse_settings(order.settings, option="--set", example="phase=90")
+    return opened_source(order.source.expanduser(), order.format, values)
 
 
 def _span(order: ImportOrder, begin_ns: int) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from tectum.errors import ConfigError, nearest_name
 from tectum.message import Header, Kind
 from tectum.node.base import Node, SensorNode
 from tectum.testing import MemoryContext
-from tectum_launch.document import parse_value
+from tectum_launch.document import parse_settings
 from tectum_launch.registry import load_node
 
 __all__ = ["devices_of", "log_to_terminal", "probe_text", "probed"]
@@ -73,13 +73,7 @@ def probe_text(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _config(node: type[Node], run: str, settings: Iterable[str]) -> Any:
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            msg = f"{setting!r}: expected KEY=VALUE, such as device=0"
-            raise ConfigError(msg)
-        values[key.strip()] = parse_value(text)
+    values = parse_settings(settings, example="device=0")
     try:
         return node.Config.model_validate(values)
     except ValidationError as error:

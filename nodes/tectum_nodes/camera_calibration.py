@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tectum.errors import DataError
 from tectum.message import AnyArray
+from tectum_nodes.yaml_file import read_yaml
 
 __all__ = ["CameraCalibration", "Rectifier", "calibration_from"]
 
@@ -94,17 +95,7 @@ def calibration_from(path: Path) -> CameraCalibration:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - where it is used
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
-
-    try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"the calibration {path} cannot be read: {error.strerror}"
-        raise DataError(msg) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        msg = f"the calibration {path} is not YAML: {' '.join(str(error).split())}"
-        raise DataError(msg) from error
+    found = read_yaml(path, f"the calibration {path}")
     if not isinstance(found, Mapping):
         msg = f"{path}: a calibration is a map with `width`, `height` and `matrix`"
         raise DataError(msg)

@@ -23,6 +23,7 @@ from tectum_nodes.importing.ros_files import BagFile, BagTopic, Row, opened_bag_
 from tectum_nodes.importing.ros_messages import READERS, read_message
 from tectum_nodes.importing.ros_rig import CAMERA_INFO, STATIC_TRANSFORMS, TRANSFORMS, ros_rig
 from tectum_nodes.importing.ros_scans import VELODYNE_SCAN, VelodyneScans
+from tectum_nodes.yaml_file import read_yaml
 
 __all__ = ["RosBag", "RosBagConfig"]
 
@@ -155,17 +156,7 @@ def _bag_files(path: Path) -> list[BagFile]:
 
 
 def _metadata(path: Path) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - where it is used
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
-
-    try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise DataError(msg) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        msg = f"{path} is not YAML: {' '.join(str(error).split())}"
-        raise DataError(msg) from error
+    found = read_yaml(path)
     about = found.get("rosbag2_bagfile_information") if isinstance(found, Mapping) else None
     if not isinstance(about, Mapping):
         msg = f"{path} is not the metadata of a ROS 2 bag: it lacks rosbag2_bagfile_information"
