@@ -303,19 +303,22 @@ class Planner:
     def _learn(self, opened: OpenSet, todo: Sequence[int], choice: Choice, slack_ns: int) -> None:
         """Remember what was degraded; go back a step once the better variant leaves slack.
 
-        Once per set and stage, however often the set is looked at.
+        Back at most once per set and stage, however often the set is looked at; down whenever a
+        second look has to give something up, or the next set would begin at its best again.
         """
         for index in todo:
-            if index not in opened.planned:
+            encoder = self._ports[index].encoder
+            assert encoder is not None
+            variant = choice.variants[index]
+            if index not in opened.planned or variant > self.level(encoder.name):
                 opened.planned.append(index)
-                encoder = self._ports[index].encoder
-                assert encoder is not None
-                self._take_up(encoder, self._encoders[index], choice.variants[index], slack_ns)
+                self._take_up(encoder, self._encoders[index], variant, slack_ns)
 
     def _learn_head(self, opened: OpenSet, choice: Choice, slack_ns: int) -> None:
-        if _HEAD not in opened.planned:
+        variant = choice.head_variant
+        if _HEAD not in opened.planned or variant > self.level(self._head.name):
             opened.planned.append(_HEAD)
-            self._take_up(self._head, self._head_costs, choice.head_variant, slack_ns)
+            self._take_up(self._head, self._head_costs, variant, slack_ns)
 
     def _take_up(
         self, stage: StagePlan, costs: Sequence[Estimate], variant: int, slack_ns: int

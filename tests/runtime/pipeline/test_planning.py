@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tectum.clock import NS_PER_MS as MS
@@ -145,6 +145,8 @@ def test_every_trigger_is_accounted_for_and_what_is_delivered_is_in_time(load: L
 
 
 @several
+@example(202, 206)  # given up at a second look
+@example(325, 29932)  # often much slower than typical
 @given(st.integers(1, 400), st.integers(0, 1 << 16))
 def test_a_load_at_the_edge_does_not_make_a_variant_flap(vary_permille: int, seed: int) -> None:
     # Alone it would fit every other time; to go back a quarter of the budget must be free.
