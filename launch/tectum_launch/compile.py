@@ -1,7 +1,7 @@
 """From a graph file to a compiled `Graph`; every error of the file is found before it is refused.
 
-The steps: read, put in what comes from outside (`--set`, `${name}`), validate the parts, wire
-them, resolve models, make the plans.
+The steps: read, put in what comes from outside (`include`, `--set`, `${name}`), validate the parts,
+wire them, resolve models, make the plans.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from tectum_launch.fault_plan import FaultPlan, plan_faults, read_faults
 from tectum_launch.fusion_part import FusionCompiler
 from tectum_launch.graph import FusionPart, Graph, GraphNode, fusion_config
 from tectum_launch.hosts import hosts_of
-from tectum_launch.overrides import Addition, add_nodes, apply_overrides, fill_parameters
+from tectum_launch.inclusion import include_files
+from tectum_launch.overrides import Addition, add_nodes, apply_overrides
+from tectum_launch.parameters import declared_parameters, fill_parameters
 from tectum_launch.processes import check_processes
 from tectum_launch.replaced import Recording, replace_sources
 from tectum_launch.rig import graph_rig, merged_rig
@@ -79,8 +81,11 @@ def compile_document(
     Raises:
         GraphError: something in it is wrong; all findings at once.
     """
+    include_files(document)
+    declared_parameters(document)
     apply_overrides(document, settings)
-    _make_importable(document.folder)
+    for folder in (document.folder, *document.folders.values()):
+        _make_importable(folder)
     _name_twins(document)
     player = [replace_sources(document, replay)] if replay else []
     fill_parameters(document)

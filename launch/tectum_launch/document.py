@@ -38,6 +38,10 @@ class Document:
     findings: list[Finding] = field(default_factory=list)
     folder: Path = field(default_factory=Path)
     """Relative file names in the description start here."""
+    folders: dict[str, Path] = field(default_factory=dict)
+    """The same for what other files gave: source -> its folder."""
+    described: dict[str, str] = field(default_factory=dict)
+    """What the parameters mean, for messages."""
     unfilled: dict[KeyPath, str] = field(default_factory=dict)
     """Values that wait for a parameter or variable which nobody has set: path -> its name."""
 
@@ -47,6 +51,10 @@ class Document:
         while path and path not in known:
             path, known = path[:-1], self.values
         return known.get(path, Place(self.source))
+
+    def folder_at(self, path: KeyPath) -> Path:
+        """Return where relative file names at `path` start: beside the file that has them."""
+        return self.folders.get(self.place(path).source, self.folder)
 
     def report(
         self,

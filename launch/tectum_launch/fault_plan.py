@@ -18,7 +18,7 @@ from tectum.units import duration_text
 from tectum_launch.document import Document, read_document
 from tectum_launch.faults_schema import AssertConfig, FaultConfig, FaultsConfig
 from tectum_launch.findings import KeyPath, allowed_names
-from tectum_launch.overrides import fill_parameters
+from tectum_launch.parameters import fill_parameters
 from tectum_launch.shipped import find_faults
 from tectum_launch.validation import validated
 

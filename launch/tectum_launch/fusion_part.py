@@ -94,8 +94,9 @@ class FusionCompiler:
     def _encoders(self, path: KeyPath, pieces: FusionPieces) -> dict[str, ResolvedStage]:
         found = {}
         for name, encoder in pieces.encoders.items():
+            folder = self.document.folder_at((*path, "inputs", name, "encoder"))
             try:
-                found[name] = resolve_encoder(f"encode_{name}", encoder, name, self.document.folder)
+                found[name] = resolve_encoder(f"encode_{name}", encoder, name, folder)
             except TectumError as error:
                 self.document.report((*path, "inputs", name, "encoder"), f"{error}")
         return found
@@ -104,7 +105,7 @@ class FusionCompiler:
         if pieces.head is None:
             return None
         try:
-            return resolve_head("head", pieces.head, self.document.folder)
+            return resolve_head("head", pieces.head, self.document.folder_at((*path, "head")))
         except TectumError as error:
             self.document.report((*path, "head"), f"{error}")
             return None

@@ -14,7 +14,8 @@ from tectum.errors import ConfigError
 from tectum.recording.reader import LogReader
 from tectum_launch.document import Document
 from tectum_launch.draft import draft_node
-from tectum_launch.overrides import Addition, fill_parameters
+from tectum_launch.overrides import Addition
+from tectum_launch.parameters import fill_parameters
 
 __all__ = ["Recording", "replace_sources"]
 

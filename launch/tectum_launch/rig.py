@@ -118,7 +118,8 @@ def graph_rig(document: Document, path: KeyPath, value: Any) -> dict[str, Any] |
     source, where = document, path
     if isinstance(value, str):
         try:
-            source, where = read_document(document.folder / Path(value).expanduser()), ()
+            file = document.folder_at(path) / Path(value).expanduser()
+            source, where = read_document(file), ()
         except GraphError as error:
             document.findings += error.findings
             return None

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tectum_launch.document import parse_document
-from tectum_launch.overrides import apply_overrides, fill_parameters
+from tectum_launch.overrides import apply_overrides
 
 TEXT = """
 budget: 100ms
@@ -62,58 +62,3 @@ def test_a_setting_that_names_nothing_is_told_with_the_nearest_name(setting, mes
     doc = document()
     apply_overrides(doc, [setting])
     assert messages(doc) == [f"--set {setting}: {message}"]
-
-
-def test_a_parameter_is_set_by_its_bare_name_and_filled_in():
-    doc = document()
-    apply_overrides(doc, ["clip=talk.mpg"])
-    fill_parameters(doc, {})
-    assert doc.tree["nodes"]["camera"]["clip"] == "talk.mpg"
-    assert "parameters" not in doc.tree
-    assert not doc.findings
-
-
-def test_a_reference_that_is_a_whole_value_keeps_its_type():
-    doc = document("parameters: {seed: 7}\nnodes: {a: {seed: '${seed}', name: 'n-${seed}'}}\n")
-    fill_parameters(doc, {})
-    assert doc.tree["nodes"]["a"] == {"seed": 7, "name": "n-7"}
-
-
-def test_a_reference_falls_back_to_the_environment_and_then_to_its_default():
-    doc = document("nodes: {a: {x: '${X}', y: '${Y:-30}', z: '${X}/${Y:-b}'}}\n")
-    fill_parameters(doc, {"X": "here"})
-    assert doc.tree["nodes"]["a"] == {"x": "here", "y": 30, "z": "here/b"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "parameters: {clip: null}\nnodes: {a: {x: '${clip}'}}\n",
-            "the parameter 'clip' has no value: give the parameter 'clip' a value with "
-            "--set clip=VALUE",
-        ),
-        (
-            "parameters: {folder: '${DATA}/k'}\nnodes: {a: {x: '${folder}'}}\n",
-            "the environment variable DATA is not set: set it, or give the parameter 'folder' "
-            "a value with --set folder=VALUE",
-        ),
-        (
-            "parameters: {seed: 7}\nnodes: {a: {x: '${sed}'}}\n",
-            "'sed' is neither a parameter of this graph (seed) nor set in the environment: "
-            "set it, or write ${sed:-default}; did you mean 'seed'?",
-        ),
-    ],
-)
-def test_a_reference_without_a_value_is_told_where_it_stands(text, message):
-    doc = document(text)
-    fill_parameters(doc, {})
-    assert messages(doc) == [f"g.yaml:2:16: nodes.a.x: {message}"]
-
-
-def test_a_parameter_that_is_set_needs_no_environment():
-    doc = document("parameters: {folder: '${DATA}/k'}\nnodes: {a: {x: '${folder}'}}\n")
-    apply_overrides(doc, ["folder=/here"])
-    fill_parameters(doc, {})
-    assert doc.tree["nodes"]["a"]["x"] == "/here"
-    assert not doc.findings
