@@ -20,9 +20,9 @@ from tectum.message import Kind
 from tectum.node.base import Capture, NodeConfig
 from tectum_nodes.importing.base import Item, Source, Stream
 from tectum_nodes.importing.ros_files import BagFile, BagTopic, Row, opened_bag_file
-from tectum_nodes.importing.ros_messages import READERS, read_message
 from tectum_nodes.importing.ros_rig import CAMERA_INFO, STATIC_TRANSFORMS, TRANSFORMS, ros_rig
 from tectum_nodes.importing.ros_scans import VELODYNE_SCAN, VelodyneScans
+from tectum_nodes.ros2.reading import READERS, read_message
 from tectum_nodes.yaml_file import read_yaml
 
 __all__ = ["RosBag", "RosBagConfig"]

@@ -13,9 +13,9 @@ import numpy as np
 
 from tectum.errors import DataError
 from tectum_nodes.importing.base import node_and_output
-from tectum_nodes.importing.cdr import Cdr
 from tectum_nodes.importing.geometry import pose_matrix
 from tectum_nodes.importing.ros_files import Row
+from tectum_nodes.ros2.cdr import Cdr
 
 __all__ = ["CAMERA_INFO", "STATIC_TRANSFORMS", "TRANSFORMS", "ros_rig"]
 

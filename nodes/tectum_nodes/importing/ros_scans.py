@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tectum_nodes.datagrams import Datagram
 from tectum_nodes.importing.base import Item, renamed
-from tectum_nodes.importing.cdr import Cdr
+from tectum_nodes.ros2.cdr import Cdr
 from tectum_nodes.velodyne import Sweeps, VelodyneConfig
 from tectum_nodes.velodyne_packet import PACKET_BYTES
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tectum.errors import DataError
 from tectum.message import AnyArray, Kind, Value
-from tectum_nodes.importing.cdr import Cdr
-from tectum_nodes.importing.ros_images import compressed_picture, raw_picture
+from tectum_nodes.ros2.cdr import Cdr
+from tectum_nodes.ros2.pictures import compressed_picture, raw_picture
 
 __all__ = ["READERS", "RosMessage", "read_message"]
 
@@ -62,6 +62,7 @@ def _compressed_image(cdr: Cdr) -> RosMessage:
 
 _NUMERIC = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 """sensor_msgs/PointField."""
+_FLOAT32 = 7
 _SINCE_STAMP = {"t": 1e-9, "time": 1.0, "timestamp": 1.0, "time_stamp": 1.0}
 """Names of a point's time -> its unit in s. Unix time is made to count from the stamp."""
 _UNIX_S = 1e6
@@ -75,17 +76,40 @@ def _points(cdr: Cdr) -> RosMessage:
     ]
     order = ">" if cdr.integer("u1") else "<"
     step, row_step, data = cdr.integer(), cdr.integer(), cdr.sequence("u1")
-    packed = _rows(data, (height, width), step, row_step, _layout(columns, order, step))
-    names = [name for name in packed.dtype.names or () if packed.dtype[name].shape == ()]
-    if not {"x", "y", "z"} <= set(names):
-        msg = f"a cloud has the fields {', '.join(names) or 'none'}, and not x, y and z"
-        raise DataError(msg)
-    names = ["x", "y", "z", *(name for name in names if name not in ("x", "y", "z"))]
-    stacked = [_column(name, packed[name], stamp_ns) for name in names]
-    points = np.stack(stacked, axis=1) if len(packed) else np.zeros((0, len(names)), np.float32)
+    names, points = _columns(columns, data, (height, width), (step, row_step), order, stamp_ns)
     seen = np.isfinite(points[:, :3]).all(axis=1)
     named: list[Value] = ["time" if name in _SINCE_STAMP else name for name in names]
-    return RosMessage(stamp_ns, frame, (points[seen],), {"names": named})
+    return RosMessage(stamp_ns, frame, (points if seen.all() else points[seen],), {"names": named})
+
+
+def _columns(
+    columns: list[tuple[str, int, int, int]],
+    data: AnyArray,
+    size: tuple[int, int],
+    steps: tuple[int, int],
+    order: str,
+    stamp_ns: int,
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Return names and float32 (points, names), x y z first; a view where the cloud is just that.
+
+    Raises:
+        DataError: the bytes do not hold the fields, or there are no x, y and z.
+    """
+    step, row_step = steps
+    packed = _rows(data, size, step, row_step, _layout(columns, order, step))
+    given = [name for name in packed.dtype.names or () if packed.dtype[name].shape == ()]
+    if not {"x", "y", "z"} <= set(given):
+        msg = f"a cloud has the fields {', '.join(given) or 'none'}, and not x, y and z"
+        raise DataError(msg)
+    names = ["x", "y", "z", *(name for name in given if name not in ("x", "y", "z"))]
+    plain = [(name, 4 * index, _FLOAT32, 1) for index, name in enumerate(names)]
+    if columns == plain and step == 4 * len(names) and not _SINCE_STAMP.keys() & set(names):
+        view: NDArray[np.float32] = packed.view(order + "f4").reshape(-1, len(names))
+        return names, view.astype(np.float32, copy=False)
+    points = np.empty((len(packed), len(names)), np.float32)
+    for index, name in enumerate(names):
+        points[:, index] = _column(name, packed[name], stamp_ns)
+    return names, points
 
 
 def _layout(columns: list[tuple[str, int, int, int]], order: str, step: int) -> np.dtype[Any]:
@@ -118,9 +142,9 @@ def _rows(
     return np.ascontiguousarray(rows).reshape(-1).view(layout)
 
 
-def _column(name: str, numbers: AnyArray, stamp_ns: int) -> NDArray[np.float32]:
+def _column(name: str, numbers: AnyArray, stamp_ns: int) -> AnyArray:
     if name not in _SINCE_STAMP:
-        return numbers.astype(np.float32)
+        return numbers
     seconds = numbers.astype(np.float64) * (
         _SINCE_STAMP[name] if numbers.dtype.kind in "f" or name == "t" else 1e-9
     )

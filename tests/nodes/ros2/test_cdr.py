@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tectum.errors import DataError
-from tectum_nodes.importing.cdr import Cdr
+from tectum_nodes.ros2.cdr import Cdr
 
 
 def test_numbers_are_aligned_to_their_size_from_behind_the_encapsulation() -> None:
