@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcap.writer import CompressionType, Writer
-
 from tectum.errors import DataError
 from tectum.recording.content import Contents, Entry
+from tectum.recording.mcap_file import McapFile
 from tectum.recording.reader import LogReader
 from tectum.recording.scan import Scan, opened, scanned
-from tectum.recording.writer import disk_errors, opened_to_write
+from tectum.recording.target import disk_errors, opened_to_write
 
 __all__ = ["MendReport", "mend"]
 
@@ -62,26 +61,29 @@ def mend(source: Path, target: Path, *, overwrite: bool = False) -> MendReport:
 
 def _copy(scan: Scan, contents: Contents, target: Path, *, overwrite: bool) -> None:
     with opened_to_write(target, overwrite=overwrite) as file, disk_errors(target):
-        writer = Writer(file, chunk_size=1 << 62, compression=CompressionType.NONE)
-        writer.start(profile="tectum", library="tectum log mend")
+        writer = McapFile(file, profile="tectum", library="tectum log mend")
         for metadata in scan.metadata:
-            writer.add_metadata(metadata.name, metadata.metadata)
+            writer.metadata(metadata.name, metadata.metadata)
         for item in scan.attachments:
-            writer.add_attachment(
-                item.create_time, item.log_time, item.name, item.media_type, item.data
+            writer.attachment(
+                item.name,
+                item.media_type,
+                item.data,
+                create_ns=item.create_time,
+                log_ns=item.log_time,
             )
         copier = _Copier(scan, writer)
         for number in range(len(scan.segments)):
             for entry in contents.entries(number):
                 copier.copy(entry)
-            writer.flush()  # type: ignore[no-untyped-call]
-        writer.finish()  # type: ignore[no-untyped-call]
+            writer.flush()
+        writer.finish()
 
 
 class _Copier:
     """Copies message records; gives schemas and channels new numbers as they come."""
 
-    def __init__(self, scan: Scan, writer: Writer) -> None:
+    def __init__(self, scan: Scan, writer: McapFile) -> None:
         self._scan, self._writer = scan, writer
         self._channels: dict[int, int] = {}
         self._schemas: dict[int, int] = {0: 0}
@@ -89,18 +91,18 @@ class _Copier:
     def copy(self, entry: Entry) -> None:
         if entry.channel not in self._scan.channels:
             return  # the reader has complained
-        self._writer.add_message(
-            channel_id=self._channel(entry.channel),
-            log_time=entry.log_ns,
-            publish_time=entry.publish_ns,
-            sequence=entry.sequence,
-            data=bytes(entry.data),
+        self._writer.message(
+            self._channel(entry.channel),
+            entry.sequence,
+            entry.log_ns,
+            entry.publish_ns,
+            (entry.data,),
         )
 
     def _channel(self, number: int) -> int:
         if number not in self._channels:
             channel = self._scan.channels[number]
-            self._channels[number] = self._writer.register_channel(
+            self._channels[number] = self._writer.channel(
                 channel.topic,
                 channel.message_encoding,
                 self._schema(channel.schema_id),
@@ -113,6 +115,6 @@ class _Copier:
         if schema is None:
             return 0
         if number not in self._schemas:
-            new = self._writer.register_schema(schema.name, schema.encoding, schema.data)
+            new = self._writer.schema(schema.name, schema.encoding, schema.data)
             self._schemas[number] = new
         return self._schemas[number]

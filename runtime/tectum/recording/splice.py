@@ -1,7 +1,7 @@
 """Protobuf records spliced from small fields and one big buffer, and taken apart again.
 
 A record of a recording is a few small fields and a payload of up to megabytes. Generated code
-would copy that payload several times; here it is joined once behind its tag and length, and read
+would copy that payload several times; here it goes as it is behind its tag and length, and is read
 back as a view. Fields of a protobuf message may come in any order, so every parser reads what
 `spliced` gives.
 """
@@ -47,12 +47,17 @@ def bytes_head(number: int, nbytes: int) -> bytes:
     return varint(number << 3 | _BYTES) + varint(nbytes)
 
 
-def spliced(small: bytes, number: int, *buffers: Buffer) -> bytes:
-    """Return the record of `small` fields and each of `buffers` as a bytes field `number`."""
+def spliced(small: bytes, number: int, *buffers: Buffer) -> tuple[Buffer, ...]:
+    """Return the record of `small` fields and each of `buffers` as a bytes field `number`.
+
+    It comes in pieces, of bytes; in a row they are the record. Buffers are not copied.
+    """
+    if len(buffers) == 1:
+        return small + bytes_head(number, len(buffers[0])), buffers[0]
     pieces: list[Buffer] = [small]
     for buffer in buffers:
-        pieces += (bytes_head(number, memoryview(buffer).nbytes), buffer)
-    return b"".join(pieces)
+        pieces += (bytes_head(number, len(buffer)), buffer)
+    return tuple(pieces)
 
 
 def divided(record: memoryview, number: int) -> tuple[bytes, list[memoryview]]:

@@ -49,7 +49,8 @@ class Stored(NamedTuple):
     """A record and its schema. A `tectum.Message` carries its header, others need it beside."""
 
     schema: str
-    data: bytes
+    pieces: tuple[Buffer, ...]
+    """The record, in a row; payloads are views of the message's."""
 
 
 def stored(message: Message, images: ImageStorage) -> Stored:
@@ -143,10 +144,10 @@ def _pose(message: Message, _images: ImageStorage) -> Stored | None:
             translation=position,
             rotation=rotation,
         ).SerializeToString()
-        return Stored(schema, small)
+        return Stored(schema, (small,))
     schema = "foxglove.PoseInFrame"
     pose = {"position": position, "orientation": rotation}
-    return Stored(schema, _small(schema, header, pose=pose))
+    return Stored(schema, (_small(schema, header, pose=pose),))
 
 
 def _own(message: Message) -> Stored:
@@ -169,7 +170,7 @@ def _small(schema: str, header: Header, **fields: Any) -> bytes:
 
 def _buffer(message: Message, index: int = 0) -> Buffer:
     array = np.ascontiguousarray(message.array(index))
-    return array.reshape(-1).view(np.uint8).data if array.size else b""
+    return array.data.cast("B") if array.size else b""
 
 
 _MAKERS: dict[Kind, Callable[[Message, ImageStorage], Stored | None]] = {

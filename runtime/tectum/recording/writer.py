@@ -10,22 +10,23 @@ of arrival time. One thread at a time; pictures are encoded in the thread that c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
-
-from mcap.writer import CompressionType, Writer
+from typing import Any
 
 import tectum
 from tectum.clock import NS_PER_MS
 from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.headers import header_bytes
+from tectum.recording.mcap_file import Compression, McapFile
 from tectum.recording.rig import rig_records
 from tectum.recording.schemas import HEADER, MESSAGE, schema_bytes
+from tectum.recording.splice import Buffer
 from tectum.recording.store import ImageStorage, stored
+from tectum.recording.target import disk_errors, opened_to_write
 
 __all__ = [
     "FORMAT_VERSION",
@@ -36,8 +37,6 @@ __all__ = [
     "Compression",
     "LogWriter",
     "WriteOptions",
-    "disk_errors",
-    "opened_to_write",
 ]
 
 FORMAT_VERSION = "1"
@@ -48,14 +47,7 @@ RUN_ATTACHMENT = "tectum/run.json"
 LATCHED_PREFIX = "tectum/latched/"
 """Latched facts are kept as attachments too, so that they are found without reading the log."""
 
-Compression = Literal["none", "lz4", "zstd"]
-_COMPRESSION = {
-    "none": CompressionType.NONE,
-    "lz4": CompressionType.LZ4,
-    "zstd": CompressionType.ZSTD,
-}
 _SIGNS = (Kind.PROMISE, Kind.END)
-_NEVER = 1 << 62
 _LARGEST_TIME = (1 << 64) - 1
 
 
@@ -72,13 +64,6 @@ class WriteOptions:
     """Replace a file that exists."""
 
 
-class _Record(NamedTuple):
-    topic: str
-    schema: str
-    data: bytes
-    kind: str = ""
-
-
 class LogWriter:
     """A log that is being written; a context manager that finishes it."""
 
@@ -91,21 +76,30 @@ class LogWriter:
         self.path = path
         self._options = options or WriteOptions()
         self._file = opened_to_write(path, overwrite=self._options.overwrite)
-        # Chunks are closed by `flush`, so that a record and its header stay together.
-        compression = _COMPRESSION[self._options.compression]
-        self._mcap = Writer(self._file, chunk_size=_NEVER, compression=compression)
-        self._mcap.start(profile="tectum", library=f"tectum {tectum.__version__}")
-        self._mcap.add_metadata("tectum", {"format": FORMAT_VERSION, "tectum": tectum.__version__})
+        try:
+            self._begin()
+        except DataError:
+            self._file.close()
+            if path.is_file():  # nothing is in it, and it would be in the way of the next attempt
+                path.unlink()
+            raise
         self._channels: dict[tuple[str, str, str], int] = {}
         self._schemas: dict[str, int] = {}
         self._sequence = 0
-        self._pending_bytes = 0
         self._flushed_ns: int | None = None
         self._rig: Mapping[str, Any] | None = None
         self.messages = 0
-        """Messages written so far."""
+        """Messages written so far, those included that wait for a flush."""
+        self.lost = 0
+        """Messages that waited for a flush which the system refused; no longer in `messages`."""
+        self._pending = 0
         self.bytes = 0
         """Bytes of records written so far, before compression."""
+
+    @property
+    def file_bytes(self) -> int:
+        """Return the bytes of the file, with those that wait for a flush."""
+        return self._mcap.nbytes
 
     def __enter__(self) -> LogWriter:
         return self
@@ -121,11 +115,13 @@ class LogWriter:
         """
         header = message.header
         if header.kind in _SIGNS:
-            sign = _Record(SIGNS_TOPIC, HEADER, header_bytes(header))
-            self._add(sign, arrived_ns, header.stamp_ns)
+            self._add(
+                (SIGNS_TOPIC, HEADER, ""), (header_bytes(header),), arrived_ns, header.stamp_ns
+            )
         else:
             self._write_data(message, arrived_ns)
             self.messages += 1
+            self._pending += 1
         if header.kind is Kind.LATCHED:
             self._attach_fact(header, arrived_ns)
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
@@ -140,8 +136,10 @@ class LogWriter:
         facts = {key: _text(value) for key, value in document.items()}
         whole = json.dumps(document, ensure_ascii=False, indent=1).encode()
         with disk_errors(self.path):
-            self._mcap.add_metadata("tectum/run", facts)
-            self._mcap.add_attachment(now_ns, now_ns, RUN_ATTACHMENT, "application/json", whole)
+            self._mcap.metadata("tectum/run", facts)
+            self._mcap.attachment(
+                RUN_ATTACHMENT, "application/json", whole, create_ns=now_ns, log_ns=now_ns
+            )
         description = document.get("description")
         for owner in (document, description if isinstance(description, Mapping) else {}):
             rig = owner.get("rig")
@@ -151,7 +149,7 @@ class LogWriter:
     def write_facts(self, name: str, facts: Mapping[str, str]) -> None:
         """Keep words about the recording itself as the metadata `name`."""
         with disk_errors(self.path):
-            self._mcap.add_metadata(name, dict(facts))
+            self._mcap.metadata(name, facts)
 
     def write_rig(self, rig: Mapping[str, Any], now_ns: int) -> None:
         """Keep a rig as calibrations and transforms for viewers; once, if it is the same."""
@@ -159,7 +157,7 @@ class LogWriter:
             return
         self._rig = rig
         for topic, schema, data in rig_records(rig, now_ns):
-            self._add(_Record(topic, schema, data), now_ns, now_ns)
+            self._add((topic, schema, ""), (data,), now_ns, now_ns)
 
     def flush(self) -> None:
         """Close the chunk and hand everything to the system: a crash no longer takes it.
@@ -167,13 +165,18 @@ class LogWriter:
         Raises:
             DataError: the file cannot be written (a full disk).
         """
-        with disk_errors(self.path):
-            self._mcap.flush()  # type: ignore[no-untyped-call]
-        self._pending_bytes = 0
+        pending, self._pending = self._pending, 0
+        try:
+            with disk_errors(self.path):
+                self._mcap.flush()
+        except DataError:
+            self.messages -= pending
+            self.lost += pending
+            raise
 
     def flush_at(self, now_ns: int) -> None:
         """Flush if the interval has passed; for times in which nothing arrives."""
-        if self._pending_bytes:
+        if self._mcap.pending_bytes:
             self._flush_if_due(now_ns)
 
     def close(self) -> None:
@@ -185,51 +188,65 @@ class LogWriter:
         if self._file.closed:
             return
         try:
+            self.flush()
             with disk_errors(self.path):
-                self._mcap.finish()  # type: ignore[no-untyped-call]
-                self._file.flush()
+                self._mcap.finish()
         finally:
-            _close_quietly(self._file)
+            with suppress(OSError):  # the failure to write was raised before
+                self._file.close()
+
+    def _begin(self) -> None:
+        with disk_errors(self.path):
+            self._mcap = McapFile(
+                self._file,
+                profile="tectum",
+                library=f"tectum {tectum.__version__}",
+                compression=self._options.compression,
+            )
+            self._mcap.metadata("tectum", {"format": FORMAT_VERSION, "tectum": tectum.__version__})
 
     def _write_data(self, message: Message, arrived_ns: int) -> None:
         header = message.header
-        schema, data = stored(message, self._options.images)
+        schema, pieces = stored(message, self._options.images)
         if schema != MESSAGE:
-            beside = _Record(HEADERS_TOPIC, HEADER, header_bytes(header))
-            self._add(beside, arrived_ns, header.stamp_ns)
-        self._add(_Record(header.topic, schema, data, header.kind), arrived_ns, header.stamp_ns)
-
-    def _add(self, record: _Record, log_ns: int, publish_ns: int) -> None:
-        with disk_errors(self.path):
-            self._mcap.add_message(
-                channel_id=self._channel(record),
-                log_time=_clamped(log_ns),
-                publish_time=_clamped(publish_ns),
-                sequence=self._sequence,
-                data=record.data,
+            self._add(
+                (HEADERS_TOPIC, HEADER, ""), (header_bytes(header),), arrived_ns, header.stamp_ns
             )
-        self._pending_bytes += len(record.data)
-        self.bytes += len(record.data)
+        self._add((header.topic, schema, header.kind), pieces, arrived_ns, header.stamp_ns)
 
-    def _channel(self, record: _Record) -> int:
-        topic, schema, _, kind = record
-        known = self._channels.get((topic, schema, kind))
-        if known is not None:
-            return known
-        if schema not in self._schemas:
-            described = schema_bytes(schema)
-            self._schemas[schema] = self._mcap.register_schema(schema, "protobuf", described)
-        channel = self._mcap.register_channel(
-            topic, "protobuf", self._schemas[schema], {"kind": kind} if kind else {}
+    def _add(
+        self,
+        place: tuple[str, str, str],
+        pieces: Sequence[Buffer],
+        log_ns: int,
+        publish_ns: int,
+    ) -> None:
+        """Add a record: `place` is its topic, its schema and the kind that its channel names."""
+        self.bytes += self._mcap.message(
+            self._channels.get(place) or self._channel(place),
+            self._sequence,
+            _clamped(log_ns),
+            _clamped(publish_ns),
+            pieces,
         )
-        self._channels[topic, schema, kind] = channel
+
+    def _channel(self, place: tuple[str, str, str]) -> int:
+        topic, schema, kind = place
+        if schema not in self._schemas:
+            self._schemas[schema] = self._mcap.schema(schema, "protobuf", schema_bytes(schema))
+        metadata = {"kind": kind} if kind else {}
+        channel = self._mcap.channel(topic, "protobuf", self._schemas[schema], metadata)
+        self._channels[place] = channel
         return channel
 
     def _attach_fact(self, header: Header, now_ns: int) -> None:
-        name, data = LATCHED_PREFIX + header.topic, header_bytes(header)
         with disk_errors(self.path):
-            self._mcap.add_attachment(
-                _clamped(header.stamp_ns), _clamped(now_ns), name, "application/protobuf", data
+            self._mcap.attachment(
+                LATCHED_PREFIX + header.topic,
+                "application/protobuf",
+                header_bytes(header),
+                create_ns=_clamped(header.stamp_ns),
+                log_ns=_clamped(now_ns),
             )
         rig = header.fields.get("rig")
         if isinstance(rig, Mapping):
@@ -239,43 +256,9 @@ class LogWriter:
         if self._flushed_ns is None:
             self._flushed_ns = now_ns
         due = now_ns - self._flushed_ns >= self._options.flush_ns
-        if due or self._pending_bytes >= self._options.chunk_bytes:
+        if due or self._mcap.pending_bytes >= self._options.chunk_bytes:
             self.flush()
             self._flushed_ns = now_ns
-
-
-def opened_to_write(path: Path, *, overwrite: bool) -> IO[bytes]:
-    """Create the file of a log.
-
-    Raises:
-        DataError: it exists, or its folder does not, or cannot be written to.
-    """
-    try:
-        return path.open("wb" if overwrite else "xb")
-    except FileExistsError:
-        msg = f"{path} exists already: remove it, choose another path, or allow it with overwrite"
-        raise DataError(msg) from None
-    except FileNotFoundError:
-        msg = f"{path} cannot be written: the folder {path.parent} does not exist; create it first"
-        raise DataError(msg) from None
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}"
-        raise DataError(msg) from error
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Say what the system refuses (a full disk) as a `DataError`."""
-    try:
-        yield
-    except OSError as error:
-        msg = f"{path} cannot be written further: {error.strerror}"
-        raise DataError(msg) from error
-
-
-def _close_quietly(file: IO[bytes]) -> None:
-    with suppress(OSError):  # the failure to write was raised before
-        file.close()
 
 
 def _text(value: object) -> str:
@@ -283,4 +266,4 @@ def _text(value: object) -> str:
 
 
 def _clamped(time_ns: int) -> int:
-    return min(max(time_ns, 0), _LARGEST_TIME)
+    return time_ns if 0 <= time_ns <= _LARGEST_TIME else (_LARGEST_TIME if time_ns > 0 else 0)

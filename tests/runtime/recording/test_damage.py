@@ -2,6 +2,8 @@
 
 import os
 import random
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -208,11 +210,66 @@ def test_mending_neither_overwrites_nor_mends_onto_itself(log: Path, tmp_path: P
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
-    writer = LogWriter(Path("/dev/full"), WriteOptions(overwrite=True))
-    writer.write(cloud(0), arrived_ns=0)
-
     with pytest.raises(DataError, match="/dev/full cannot be written further: No space left"):
-        writer.flush()
-    with pytest.raises(DataError, match="No space left"):
+        LogWriter(Path("/dev/full"), WriteOptions(overwrite=True))
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let the system refuse files of more than 50 kB, as a full disk would."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+def fill(writer: LogWriter) -> None:
+    """Write more than the system takes."""
+    for seq in range(4 * COUNT):
+        writer.write(cloud(seq), arrived_ns=seq)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
+def test_a_chunk_that_the_system_refuses_is_cut_off_again_and_the_log_is_finished(
+    tmp_path: Path, compression: Compression
+) -> None:
+    path = tmp_path / "log.mcap"
+    writer = LogWriter(path, WriteOptions(chunk_bytes=20_000, compression=compression))
+    with pytest.raises(DataError, match=r"log\.mcap cannot be written further: File too large"):
+        fill(writer)
+    writer.close()
+
+    assert 20 < writer.lost < 40  # a chunk
+    with LogReader(path) as reader:
+        assert reader.complaints == ()
+        assert reader.finished
+        assert seqs_that_are_right(reader) == list(range(writer.messages))
+    with path.open("rb") as file:
+        found = [message for _, _, message in make_reader(file, validate_crcs=True).iter_messages()]
+    assert len(found) == 2 * writer.messages  # each with its header
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_log_without_room_for_its_index_ends_with_its_last_whole_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "log.mcap"
+    writer = LogWriter(path, WriteOptions(chunk_bytes=4_000))
+    with pytest.raises(DataError, match="File too large"):
+        fill(writer)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, resource.RLIM_INFINITY))
+
+    with pytest.raises(DataError, match="File too large"):
         writer.close()
     writer.close()  # closed: nothing more to say
+
+    with LogReader(path) as reader:
+        assert [text for text in reader.complaints if "cut short" not in text] == []
+        assert seqs_that_are_right(reader) == list(range(writer.messages))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_log_that_cannot_even_begin_is_not_left_in_the_way(tmp_path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    with pytest.raises(DataError, match="cannot be written further"):
+        LogWriter(tmp_path / "log.mcap")
+    assert list(tmp_path.iterdir()) == []
