@@ -1,4 +1,4 @@
-"""`tectum models`: which models there are, what a manifest says, how fast one is, a new one."""
+"""`tectum models`: which there are, what a manifest says, how fast one is; pulled and new ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from tectum_launch.commands.models_add import add
 from tectum_launch.commands.models_bench import bench
+from tectum_launch.commands.models_pull import pull
 
 if TYPE_CHECKING:
     from tectum.inference.manifest import Manifest, Variant
@@ -19,11 +20,12 @@ __all__ = ["models"]
 
 @click.group()
 def models() -> None:
-    """List the models that a graph can name; show, measure or add one."""
+    """List the models that a graph can name; show, pull, measure or add one."""
 
 
 models.add_command(bench)
 models.add_command(add)
+models.add_command(pull)
 
 
 @models.command("list")

@@ -1,7 +1,8 @@
 """Where a model's file is, and whether it is the one that the manifest means.
 
 Files that we ship lie beside their manifest. Other people's are searched by name in the folders of
-$TECTUM_MODELS, then in $TECTUM_DATA/models. Nothing is downloaded.
+$TECTUM_MODELS, then in the user's folder of models, where `tectum models pull` puts them
+($XDG_DATA_HOME/tectum/models), then in $TECTUM_DATA/models. Nothing is downloaded here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from tectum.errors import ModelError
 from tectum.inference.manifest import Manifest, Variant
 
-__all__ = ["check_hash", "find_file"]
+__all__ = ["check_hash", "find_file", "search_path", "users_folder"]
 
 
 def find_file(
@@ -27,16 +28,17 @@ def find_file(
     """
     if variant.source is None:
         return _beside(manifest, variant)
-    folders = _search_path(environ)
+    folders = search_path(environ)
     for folder in folders:
         path = folder / variant.source.file
         if path.is_file():
             return path
-    looked = ", ".join(str(folder) for folder in folders) or "nowhere (neither is set)"
+    looked = ", ".join(str(folder) for folder in folders)
+    pull = f"Run `tectum models pull {manifest.model}`, or get" * bool(variant.source.fetched_from)
     msg = (
-        f"{manifest.model} needs {variant.source.file}, which Tectum does not ship. Get it from "
-        f"{variant.source.where} and name its folder in TECTUM_MODELS, or set TECTUM_DATA to a "
-        f"folder with models/{variant.source.file}; looked in {looked}"
+        f"{manifest.model} needs {variant.source.file}, which Tectum does not ship. "
+        f"{pull or 'Get'} it from {variant.source.where} and name its folder in TECTUM_MODELS, or "
+        f"set TECTUM_DATA to a folder with models/{variant.source.file}; looked in {looked}"
     )
     raise ModelError(msg)
 
@@ -57,7 +59,7 @@ def check_hash(manifest: Manifest, variant: Variant, path: Path) -> str:
         msg = (
             f"{path} ({path.stat().st_size} bytes) has SHA-256 {found[:16]}..., but "
             f"{manifest.place} says {variant.sha256[:16]}...: it is truncated, damaged or another "
-            f"version; {_way_out(variant)}"
+            f"version; {_way_out(manifest, variant)}"
         )
         raise ModelError(msg)
     return found
@@ -68,19 +70,30 @@ def _beside(manifest: Manifest, variant: Variant) -> Path:
     if not path.is_file():
         msg = (
             f"{path} is missing: {manifest.place} names it for variant {variant.name!r}; "
-            f"{_way_out(variant)}"
+            f"{_way_out(manifest, variant)}"
         )
         raise ModelError(msg)
     return path
 
 
-def _search_path(environ: Mapping[str, str]) -> list[Path]:
+def search_path(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the folders in which other people's files are searched, in this order."""
     named = [Path(part) for part in environ.get("TECTUM_MODELS", "").split(os.pathsep) if part]
     data = environ.get("TECTUM_DATA", "")
-    return [*named, Path(data) / "models"] if data else named
+    recorded = [Path(data) / "models"] if data else []
+    return [*named, users_folder(environ), *recorded]
 
 
-def _way_out(variant: Variant) -> str:
+def users_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder in which this user's pulled models are."""
+    home = environ.get("XDG_DATA_HOME", "")
+    base = Path(home) if home else Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+    return base / "tectum" / "models"
+
+
+def _way_out(manifest: Manifest, variant: Variant) -> str:
     if variant.source is None:
         return "install Tectum again, or export the model anew and correct its manifest"
+    if variant.source.fetched_from:
+        return f"remove it and run `tectum models pull {manifest.model}`"
     return f"get {variant.source.file} again from {variant.source.where}"

@@ -8,6 +8,7 @@ after `postprocess`, and is the outputs themselves where it is left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,9 +115,22 @@ class Source:
     """Where a file comes from that we do not ship."""
 
     file: str
-    """Its name, searched in $TECTUM_MODELS and $TECTUM_DATA/models."""
+    """Its name in the folders of models; see `tectum.inference.files`."""
     where: str
-    """For a person: project, package or address to get it from."""
+    """For a person: who made it, and how it is had."""
+    url: str = ""
+    """http(s): the file itself."""
+    package: str = ""
+    """NAME==VERSION of a Python package that ships it."""
+    member: str = ""
+    """Its path in the package's wheel."""
+    nbytes: int = 0
+    """Its size; 0: not known."""
+
+    @property
+    def fetched_from(self) -> str:
+        """Return what a program gets it from, for a person; empty: it is in no such place."""
+        return self.url or (f"the Python package {self.package}" if self.package else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,13 +324,37 @@ def _variant(row: Keys) -> Variant:
     row.finish()
     if variant.sha256 and not _is_digest(variant.sha256):
         raise row.error(variant.sha256, "sha256", "64 hex digits, or the first 16 of them")
+    if variant.source and variant.source.fetched_from and len(variant.sha256) < 64:
+        raise row.error(variant.sha256, "sha256", "all 64 hex digits, which a fetched file needs")
     return variant
 
 
 def _source(keys: Keys) -> Source:
-    source = Source(file=keys.need("file", str), where=keys.need("where", str))
+    source = Source(
+        file=keys.need("file", str),
+        where=keys.need("where", str),
+        url=keys.get("url", str, ""),
+        package=keys.get("package", str, ""),
+        member=keys.get("member", str, ""),
+        nbytes=keys.get("bytes", int, 0),
+    )
     keys.finish()
+    if not _NAME.fullmatch(source.file):
+        raise keys.error(source.file, "file", "a file's name without its folder")
+    if source.url and not source.url.startswith(("https://", "http://")):
+        raise keys.error(source.url, "url", "an address that begins with https:// or http://")
+    if source.package and not _PINNED.fullmatch(source.package):
+        raise keys.error(source.package, "package", "NAME==VERSION, as in silero-vad==6.2.3")
+    if bool(source.package) != bool(source.member) or (source.package and source.url):
+        what = "a path in the wheel of `package`: the two go together, and without `url`"
+        raise keys.error(source.member, "member", what)
+    if source.fetched_from and source.nbytes <= 0:
+        raise keys.error(source.nbytes, "bytes", "the size of what is fetched, above 0")
     return source
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 
 
 def _is_digest(text: str) -> bool:

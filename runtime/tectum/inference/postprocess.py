@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tectum.errors import ModelError, nearest_name
 from tectum.inference.steps import Step, View
+from tectum.inference.yunet import candidates
 from tectum.message import AnyArray
 
 __all__ = ["BOX_COLUMNS", "STEPS", "Piece", "apply", "iou", "suppress"]
@@ -126,12 +127,42 @@ def ultraface(
     return [piece.having("boxes", of(piece)) for piece in pieces]
 
 
+def yunet(
+    pieces: list[Piece], *, loc: str, conf: str, iou: str, min_score: float = 0.6
+) -> list[Piece]:
+    """Decode YuNet's candidates into `boxes` with landmarks behind: float32 (n, 6 + 2 x 5).
+
+    See `tectum.inference.yunet`; follow it with `nms` and `landmarks`.
+    """
+
+    def of(piece: Piece) -> Floats:
+        raw = [piece.tensor(name).astype(np.float32, copy=False) for name in (loc, conf, iou)]
+        shares = candidates(raw[0], raw[1], raw[2], _size(piece.view.array))
+        return _to_source(shares[shares[:, 4] >= min_score], piece.view)
+
+    return [piece.having("boxes", of(piece)) for piece in pieces]
+
+
+def landmarks(pieces: list[Piece], *, result: str) -> list[Piece]:
+    """Give what is behind the columns of `boxes` as `result`: float32 (n, points, 2), x y."""
+    (piece,) = merge(pieces)
+    boxes, count = piece.tensor("boxes"), len(BOX_COLUMNS)
+    points = (boxes.shape[1] - count) // 2
+    marks = boxes[:, count:].reshape(len(boxes), points, 2)
+    return [piece.having("boxes", boxes[:, :count]).having(result, marks)]
+
+
 def _to_source(shares: NDArray[Any], view: View) -> Floats:
-    """Bring boxes from shares of a view to pixels of the source image, cut at its edge."""
+    """Bring boxes, and landmarks behind them, from shares of a view to pixels of the source.
+
+    Boxes are cut at the image's edge.
+    """
     height, width = _size(view.array)
     result = shares.astype(np.float32)
-    result[:, [0, 2]] = view.left + shares[:, [0, 2]] * width * view.scale_x
-    result[:, [1, 3]] = view.top + shares[:, [1, 3]] * height * view.scale_y
+    across = [0, 2, *range(len(BOX_COLUMNS), shares.shape[1], 2)]
+    down = [column + 1 for column in across]
+    result[:, across] = view.left + shares[:, across] * width * view.scale_x
+    result[:, down] = view.top + shares[:, down] * height * view.scale_y
     if view.size is not None:
         np.clip(result[:, :4], 0, (*view.size, *view.size), out=result[:, :4])
     return result
@@ -161,6 +192,22 @@ def best_score(pieces: list[Piece], *, result: str) -> list[Piece]:
     (piece,) = merge(pieces)
     scores = piece.tensor("boxes")[:, 4]
     return [piece.having(result, np.array([scores.max(initial=0.0)], np.float32))]
+
+
+def best_of(
+    pieces: list[Piece], *, tensor: str, classes: Sequence[int], result: str
+) -> list[Piece]:
+    """Give the highest of some classes' probabilities, float32 (1,), as `result`.
+
+    `tensor` is (1, classes) or (classes,): what a siren is goes by several names.
+    """
+    (piece,) = merge(pieces)
+    every = piece.tensor(tensor).reshape(-1)
+    wrong = [number for number in classes if not 0 <= number < len(every)]
+    if wrong or not classes:
+        msg = f"best_of: {tensor!r} has the classes 0 to {len(every) - 1}; found {list(classes)}"
+        raise ModelError(msg)
+    return [piece.having(result, every[list(classes)].max(keepdims=True).astype(np.float32))]
 
 
 def suppress(boxes: Floats, most: float, contained: float = 1.0) -> Floats:
@@ -199,7 +246,10 @@ STEPS: Mapping[str, Callable[..., Any]] = {
     "softmax": softmax,
     "fastestdet": fastestdet,
     "ultraface": ultraface,
+    "yunet": yunet,
+    "landmarks": landmarks,
     "choose": choose,
     "nms": nms,
     "best_score": best_score,
+    "best_of": best_of,
 }

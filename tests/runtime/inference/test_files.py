@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tectum.errors import ModelError
-from tectum.inference.files import check_hash, find_file
+from tectum.inference.files import check_hash, find_file, users_folder
 from tectum.inference.manifest import Manifest, read_manifest
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, write_model
 
@@ -41,12 +41,24 @@ def test_other_peoples_files_are_searched_in_tectum_models_first(tmp_path: Path)
 def test_a_file_that_is_nowhere_is_told_with_where_to_get_it(tmp_path: Path) -> None:
     manifest = _third_party(tmp_path / "model")
     with pytest.raises(ModelError) as caught:
-        find_file(manifest, manifest.variant("fp32"), {"TECTUM_DATA": "some/data"})
+        find_file(
+            manifest, manifest.variant("fp32"), {"TECTUM_DATA": "some/data", "XDG_DATA_HOME": "own"}
+        )
     message = str(caught.value)
     assert "test/camera needs det.onnx, which Tectum does not ship" in message
     assert "Get it from the project example/det" in message
     assert "TECTUM_MODELS" in message
-    assert message.endswith(f"looked in {Path('some/data/models')}")
+    assert message.endswith("looked in own/tectum/models, some/data/models")
+
+
+def test_the_users_own_folder_of_models_is_in_the_home_folder(tmp_path: Path) -> None:
+    manifest = _third_party(tmp_path / "model")
+    own = tmp_path / ".local" / "share" / "tectum" / "models"
+    own.mkdir(parents=True)
+    (own / "det.onnx").touch()
+    environ = {"HOME": str(tmp_path)}
+    assert users_folder(environ) == own
+    assert find_file(manifest, manifest.variant("fp32"), environ) == own / "det.onnx"
 
 
 def test_a_shipped_file_that_is_gone_is_told_with_the_way_out(tmp_path: Path) -> None:

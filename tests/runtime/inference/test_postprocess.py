@@ -9,6 +9,7 @@ from tectum.errors import ModelError
 from tectum.inference import postprocess as post
 from tectum.inference.postprocess import Piece
 from tectum.inference.steps import View
+from tectum.inference.yunet import priors
 
 PLAIN = View(np.zeros((352, 352, 3)))
 
@@ -135,3 +136,41 @@ def test_the_best_score_of_no_boxes_is_0() -> None:
     empty = Piece({"boxes": np.zeros((0, 6), np.float32)}, PLAIN)
     (piece,) = post.best_score([empty], result="there")
     assert piece.arrays["there"].tolist() == [0.0]
+
+
+def test_yunets_priors_lie_row_by_row_over_four_strides() -> None:
+    prior = priors(120, 160)
+    assert prior.shape == (1076, 4)  # 15 x 20 x 3 + 7 x 10 x 2 + 3 x 5 x 2 + 1 x 2 x 3
+    assert prior[0] == pytest.approx([4 / 160, 4 / 120, 10 / 160, 10 / 120])
+    assert prior[3] == pytest.approx([12 / 160, 4 / 120, 10 / 160, 10 / 120])
+    assert prior[60] == pytest.approx([4 / 160, 12 / 120, 10 / 160, 10 / 120])
+    assert prior[900] == pytest.approx([8 / 160, 8 / 120, 32 / 160, 32 / 120])
+    assert prior[-1] == pytest.approx([96 / 160, 32 / 120, 256 / 160, 256 / 120])
+
+
+def test_yunets_boxes_and_landmarks_by_hand() -> None:
+    loc, conf = np.zeros((1076, 14), np.float32), np.zeros((1076, 2), np.float32)
+    loc[900, :4] = [
+        1,
+        -1,
+        np.log(2) / 0.2,
+        0,
+    ]  # centre moved by a tenth of the prior, twice as wide
+    loc[900, 6:8] = [5, 0]  # the left eye half a prior to the right
+    conf[900, 1], overlap = 0.81, np.full((1076, 1), 1.44, np.float32)  # which counts as 1
+    piece = Piece({"loc": loc, "conf": conf, "iou": overlap}, View(np.zeros((3, 120, 160))))
+    (found,) = post.landmarks(post.yunet([piece], loc="loc", conf="conf", iou="iou"), result="at")
+    ((x1, y1, x2, y2, score, label),) = found.arrays["boxes"].tolist()
+    # the prior is 32 x 32 at (8, 8)
+    assert (x1, y1, x2, y2) == pytest.approx((11.2 - 32, 4.8 - 16, 11.2 + 32, 4.8 + 16), abs=1e-4)
+    assert (score, label) == (pytest.approx(0.9), 0)
+    assert found.arrays["at"].shape == (1, 5, 2)
+    assert found.arrays["at"][0, :2].ravel() == pytest.approx([8, 8, 24, 8], abs=1e-4)
+
+
+def test_the_best_of_some_classes_is_their_highest_and_must_exist() -> None:
+    piece = Piece({"classes": np.array([[0.1, 0.7, 0.4]], np.float32)}, PLAIN)
+    (found,) = post.best_of([piece], tensor="classes", classes=[0, 2], result="siren")
+    assert found.arrays["siren"] == pytest.approx([0.4])
+    with pytest.raises(ModelError, match=r"'classes' has the classes 0 to 2; found \[0, 3\]"):
+        post.best_of([piece], tensor="classes", classes=[0, 3], result="siren")

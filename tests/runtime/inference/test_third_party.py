@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tectum.errors import ModelError
 from tectum.inference.encoder import OnnxEncoder
+from tectum.inference.postprocess import iou
 from tectum.inference.session import NeverStopped
 from tectum.inference.stage import Cut, Stage, StageOutput
 from tectum.inference.stages import build_stage
@@ -153,6 +155,101 @@ def test_without_its_file_the_error_says_where_to_get_it(
 ) -> None:
     for name in ("TECTUM_MODELS", "TECTUM_DATA"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert "TECTUM_DATA" not in os.environ
-    with pytest.raises(Exception, match=r"needs silero_vad\.onnx, .* the PyPI package silero-vad"):
+    with pytest.raises(ModelError, match=r"needs silero_vad\.onnx, .* `tectum models pull third"):
         _stage("silero")
+
+
+def test_yunet_finds_the_face_that_ultraface_finds_and_where_its_parts_are(
+    data_folder: Path,
+) -> None:
+    small, large = _stage("yunet"), _stage("ultraface")
+    for path in sorted((data_folder / "talking_faces").glob("*.mpg")):
+        frames, _ = _clip(path)
+        for frame in frames[::15]:
+            output = _see(small, frame)
+            (face,), (marks,) = output.arrays["face"], output.arrays["landmarks"]
+            assert output.arrays["face_present"][0] > 0.9
+            over_union, _ = iou(face, _see(large, frame).arrays["face"])
+            assert over_union.max() > 0.6
+            assert marks.shape == (5, 2)
+            assert np.all((marks > face[:2]) & (marks < face[2:4]))
+            right_eye, left_eye, nose, right_corner, left_corner = marks
+            # people look into the camera: their right is on the left
+            assert right_eye[0] < nose[0] < left_eye[0]
+            assert right_corner[0] < left_corner[0]
+            assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_corner[1], left_corner[1])
+
+
+def test_yunets_face_moves_and_grows_with_the_picture(data_folder: Path) -> None:
+    stage = _stage("yunet")
+    frame = _clip(data_folder / "talking_faces" / "bbaf2n.mpg")[0][30]
+    (face,) = _see(stage, frame).arrays["face"]
+    moved = np.full((432, 540, 3), 110, np.uint8)
+    moved[100:388, 150:510] = frame
+    (other,), (marks,) = (_see(stage, moved).arrays[name] for name in ("face", "landmarks"))
+    assert np.allclose(other[:4], face[:4] + np.array([150, 100, 150, 100]), atol=12)
+    assert np.all((marks > other[:2]) & (marks < other[2:4]))
+
+
+def test_yunet_finds_each_of_two_people(data_folder: Path) -> None:
+    clips = sorted((data_folder / "talking_faces").glob("*.mpg"))[:2]
+    frames = [_clip(path)[0][30] for path in clips]
+    output = _see(_stage("yunet"), np.concatenate(frames, axis=1))
+    left, right = sorted(output.arrays["face"].tolist())
+    assert left[2] < 360 < right[0]
+    assert output.arrays["landmarks"].shape == (2, 5, 2)
+
+
+def test_yunet_finds_nobody_in_an_empty_image(data_folder: Path) -> None:
+    output = _see(_stage("yunet"), np.full((288, 360, 3), 128, np.uint8))
+    assert output.arrays["face"].shape == (0, 6)
+    assert output.arrays["landmarks"].shape == (0, 5, 2)
+    assert output.arrays["face_present"].tolist() == [0.0]
+
+
+def _heard(stage: Stage, sound: np.ndarray) -> tuple[dict[str, float], str]:
+    """Return the probabilities of YAMNet's groups, and the likeliest kind of sound."""
+    message = make_message(
+        "mic/audio", Kind.AUDIO, sound[:, None].astype(np.int16), first=0, rate_hz=16000
+    )
+    arrays = stage.run("fp32", {"input": Cut((message,))}, None, NeverStopped()).arrays
+    assert arrays["sounds"].shape == (521,)
+    groups = {name: float(arrays[name][0]) for name in ("speech", "siren", "horn", "music")}
+    return groups, stage.outputs[0].labels[arrays["sounds"].argmax()]
+
+
+def test_yamnet_hears_speech_in_every_clip_and_silence_in_silence(data_folder: Path) -> None:
+    stage = _stage("yamnet")
+    for path in sorted((data_folder / "talking_faces").glob("*.mpg")):
+        _, sound = _clip(path)
+        groups, best = _heard(stage, sound[16000:31600])
+        assert best == "Speech"
+        assert groups["speech"] > 0.5
+        assert max(groups["siren"], groups["horn"], groups["music"]) < 0.1
+    groups, best = _heard(stage, np.zeros(15600))
+    assert best == "Silence"
+    assert max(groups.values()) < 0.1
+
+
+def test_yamnet_takes_noise_and_tones_for_what_they_are(data_folder: Path) -> None:
+    stage = _stage("yamnet")
+    noise = np.random.default_rng(7).normal(0, 2000, 15600)
+    assert _heard(stage, noise)[1] in ("Static", "White noise", "Noise")
+    sweep = 900 + 300 * np.sign(np.sin(2 * np.pi * np.arange(15600) / 16000))
+    tones = 9000 * np.sin(2 * np.pi * np.cumsum(sweep) / 16000)
+    assert _heard(stage, tones)[1] in ("Sine wave", "Busy signal", "Beep, bleep")
+
+
+def test_yamnet_fills_a_short_sound_up_and_takes_the_newest_of_a_long_one(
+    data_folder: Path,
+) -> None:
+    stage = _stage("yamnet")
+    _, sound = _clip(data_folder / "talking_faces" / "bbaf2n.mpg")
+    whole, _ = _heard(stage, sound[16000:31600])
+    long, _ = _heard(stage, np.concatenate([np.zeros(9000), sound[16000:31600]]))
+    assert long == whole
+    short, best = _heard(stage, sound[20000:28000])
+    assert best == "Speech"
+    assert short["speech"] > 0.5
