@@ -25,6 +25,7 @@ from tectum_launch.commands.models import models
 from tectum_launch.commands.nodes import nodes
 from tectum_launch.commands.record import record
 from tectum_launch.commands.replay import replay
+from tectum_launch.commands.topics import echo, hz, topics
 from tectum_launch.commands.view import view
 from tectum_launch.commands.why import why
 
@@ -57,7 +58,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    demo, doctor, launch, check, record, replay, view, why, log, import_, models, nodes, keys,
+    demo, doctor, launch, check, topics, echo, hz, record, replay, view, why, log, import_, models,
+    nodes, keys,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -9,22 +9,17 @@ described in docs/results.md. Reading ends when the node or its run has ended.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tectum.clock import NS_PER_MS, GraphClock
 from tectum.errors import DataError, nearest_name
+from tectum.listening import listen
 from tectum.message import AnyArray, Header, Kind, Message, Value
-from tectum.rundir import find_run, is_alive, read_run
-from tectum.transport.subscriber import ZmqSubscriber
+from tectum.rundir import find_run, read_run
 
 __all__ = ["Result", "results"]
-
-_LOOK_EVERY_NS = 200 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +47,14 @@ def results(node: str, run: str | Path | None = None, *, queue: int = 256) -> It
     """
     folder = find_run(run)
     document = read_run(folder)
-    topic = _topic(node, document)
-    return _read(topic, document, queue)
+    return _read(_topic(node, document), folder, queue)
 
 
-def _read(topic: str, document: Mapping[str, Any], queue: int) -> Iterator[Result]:
-    name = f"results-{os.getpid()}-{secrets.token_hex(4)}"
-    endpoint = document["nodes"][topic.partition("/")[0]]["endpoint"]
-    clock = GraphClock(int(document["offset_ns"]))
-    subscriber = ZmqSubscriber(name, [endpoint], [topic], clock, queue=queue)
-    try:
-        over = False
-        while not over:
-            woken = subscriber.wait(_LOOK_EVERY_NS)
-            over = not woken and not is_alive(document)
-            for item in subscriber.drain():
-                if item.message is not None and item.message.header.kind is Kind.RESULT:
-                    yield _result(item.message)
-            over |= _ended(subscriber, topic)
-    finally:
-        subscriber.close()
-
-
-def _ended(subscriber: ZmqSubscriber, topic: str) -> bool:
-    counts = subscriber.counters()[topic]
-    return bool(counts["final"] or counts["ended"])
+def _read(topic: str, folder: Path, queue: int) -> Iterator[Result]:
+    with listen([topic], folder, queue=queue) as listening:
+        for item in listening:
+            if item.message is not None and item.message.header.kind is Kind.RESULT:
+                yield _result(item.message)
 
 
 def _result(message: Message) -> Result:
