@@ -30,6 +30,7 @@ SHIPPED = {
     "pictures": "tectum_nodes.pictures:PicturesNode",
     "program": "tectum_nodes.program:ProgramNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
+    "ros2": "tectum_nodes.ros2.bridge:Ros2Bridge",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
     "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",
     "simulated_microphone": "tectum_nodes.simulated_microphone:SimulatedMicrophone",

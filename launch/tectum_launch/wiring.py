@@ -100,7 +100,7 @@ def _refuse_circles(document: Document, wiring: Wiring, drafts: tuple[Draft, ...
         draft.name: [
             wiring.topics[topic].node
             for topic in wiring.hears[draft.name]
-            if topic in wiring.topics
+            if topic in wiring.topics and draft.node.derives
         ]
         for draft in drafts
     }

@@ -17,7 +17,11 @@ from tectum.message import AnyArray, Kind, Value
 from tectum_nodes.ros2.cdr import Cdr
 from tectum_nodes.ros2.pictures import compressed_picture, raw_picture
 
-__all__ = ["READERS", "RosMessage", "read_message"]
+__all__ = ["IMU_COLUMNS", "READERS", "RosMessage", "read_message"]
+
+
+IMU_COLUMNS = ("qx", "qy", "qz", "qw", "wx", "wy", "wz", "ax", "ay", "az")
+"""Orientation, angular velocity in rad/s, linear acceleration in m/s^2; as of the node `tensor`."""
 
 
 class RosMessage(NamedTuple):
@@ -160,12 +164,11 @@ def _imu(cdr: Cdr) -> RosMessage:
     angular, _, linear, _ = cdr.floats(3), cdr.floats(9), cdr.floats(3), cdr.floats(9)
     numbers = [*(orientation if known else [np.nan] * 4), *angular, *linear]
     return RosMessage(
-        stamp_ns, frame, (np.array(numbers, np.float64),), {"names": ["values"], "columns": _IMU}
+        stamp_ns,
+        frame,
+        (np.array(numbers, np.float64),),
+        {"names": ["values"], "columns": list(IMU_COLUMNS)},
     )
-
-
-_IMU: list[Value] = ["qx", "qy", "qz", "qw", "wx", "wy", "wz", "ax", "ay", "az"]
-"""Orientation, angular velocity in rad/s, linear acceleration in m/s^2; as of the node `tensor`."""
 
 
 def _pose(cdr: Cdr) -> RosMessage:

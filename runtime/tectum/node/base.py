@@ -164,6 +164,9 @@ class Node(ABC):
     """Output name -> kind. A reader of recordings may override `outputs_of`."""
     on_exit: ClassVar[str] = "continue"
     """What its end means for the graph unless the graph says otherwise: stop, continue, restart."""
+    derives: ClassVar[bool] = True
+    """Whether what it publishes is made of what it hears. A bridge may hear what others made of
+    what it publishes; for other nodes such a circle is refused."""
 
     def __init__(self, config: Any) -> None:
         """Keep the configuration; acquire nothing yet."""

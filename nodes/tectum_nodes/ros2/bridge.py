@@ -1,0 +1,309 @@
+"""The bridge to ROS 2: a node whose outputs are topics of ROS 2, and which says others there.
+
+The robot's half (`robot`) runs in the Python that has rclpy; it is started with this node and ends
+with it. A reader thread takes what it hands over; the loop reads and publishes it, and hands over
+what the graph says. What is lost on the way is named: `dds_lost` never came to the bridge,
+`bridge_queue_full` waited too long for this node, `unreadable` is no such message, and
+`before_clock` came before /clock had said anything.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.errors import ConfigError, DataError
+from tectum.message import Kind, Message
+from tectum.node.base import Capture, Context, Node, NodeConfig
+from tectum_nodes.ros2.cdr import Cdr
+from tectum_nodes.ros2.config import RELIABLE, SENSOR_DATA, BridgeConfig, FromRos, ToRos
+from tectum_nodes.ros2.reading import READERS, read_message
+from tectum_nodes.ros2.robot_process import Handed, RobotProcess
+from tectum_nodes.ros2.simulated_time import SimulatedTime
+from tectum_nodes.ros2.unheard import unheard_words
+from tectum_nodes.ros2.writing import CLOCK, DEFAULTS, SHAPES, clock_message, write_message
+
+__all__ = ["Ros2Bridge"]
+
+_WAIT_NS = 20 * NS_PER_MS
+_LOOK_EVERY_NS = 200 * NS_PER_MS
+
+
+class Ros2Bridge(Node):
+    """Maps topics of ROS 2 and of the graph, both ways."""
+
+    Config: ClassVar[type[NodeConfig]] = BridgeConfig
+    config: BridgeConfig
+    on_exit: ClassVar[str] = "restart"
+    derives: ClassVar[bool] = False
+
+    @classmethod
+    def outputs_of(cls, config: BridgeConfig) -> Mapping[str, Kind]:
+        """Return an output per topic that comes from ROS 2."""
+        return {name: READERS[entry.type].kind for name, entry in config.from_ros.items()}
+
+    @classmethod
+    def topics_of(cls, config: BridgeConfig) -> tuple[str, ...]:
+        """Return the topics that go to ROS 2."""
+        return tuple(dict.fromkeys(entry.topic for entry in config.to_ros.values()))
+
+    @classmethod
+    def period_ns_of(cls, config: BridgeConfig) -> Mapping[str, int]:
+        """Return the expected periods."""
+        rates = {name: entry.rate for name, entry in config.from_ros.items()}
+        return {name: round(NS_PER_S / rate) for name, rate in rates.items() if rate}
+
+    def open(self, context: Context) -> None:
+        """Start the robot's half, and join the publishers of what goes to ROS 2.
+
+        Raises:
+            TectumError: there is no Python with rclpy, a type is not installed, or it is not known
+                as which type a topic goes out.
+        """
+        config = self.config
+        self._time = SimulatedTime() if config.clock == "use" else None
+        self._incoming = Incoming(config, self._time)
+        self._types = {
+            name: _type_of(name, entry, context) for name, entry in config.to_ros.items()
+        }
+        self._refused: Counter[str] = Counter()
+        self._robot = RobotProcess(
+            context.name, context.folder, context.clock, config.python, config.setup
+        )
+        rmw = self._robot.start(self._plan(context.name))
+        context.log.info("bridge to ROS 2 over %s", rmw)
+        wanted = self.topics_of(config)
+        self._ear = context.subscribe(wanted, hold=4) if wanted else None
+
+    def run(self, context: Context) -> None:
+        """Bridge until the graph stops.
+
+        Raises:
+            DeviceError: the robot's half has ended.
+        """
+        arrived: deque[tuple[Handed, int]] = deque()
+        wake = self._ear.wake if self._ear is not None else context.wake
+        done = threading.Event()
+        reader = threading.Thread(
+            target=_read, args=(self._robot, context, arrived, wake, done), daemon=True
+        )
+        reader.start()
+        try:
+            self._bridge(context, arrived)
+        finally:
+            done.set()
+            reader.join()
+
+    def _bridge(self, context: Context, arrived: deque[tuple[Handed, int]]) -> None:
+        look_ns = clock_ns = context.clock.now_ns()
+        while not context.stopping:
+            until_ns = context.clock.now_ns() + _WAIT_NS
+            if self.config.clock == "publish":
+                until_ns = min(until_ns, clock_ns)
+            self._wait(context, until_ns)
+            while arrived:
+                self._take(context, *arrived.popleft())
+            now_ns = context.clock.now_ns()
+            if self._ear is not None:
+                self._pass_on(context)
+            if self.config.clock == "publish" and now_ns >= clock_ns:
+                self._robot.publish(len(self._types), clock_message(now_ns))
+                clock_ns = max(clock_ns + round(NS_PER_S / self.config.clock_rate), now_ns)
+            if now_ns >= look_ns:
+                look_ns = now_ns + _LOOK_EVERY_NS
+                self._look(context)
+
+    def close(self) -> None:
+        """End the robot's half."""
+        if hasattr(self, "_robot"):
+            self._robot.close()
+
+    def _plan(self, name: str) -> dict[str, Any]:
+        """Return what the robot's half is told."""
+        config = self.config
+        hear = [
+            {"topic": entry.topic, "type": entry.type, "qos": entry.qos.model_dump()}
+            for entry in config.from_ros.values()
+        ]
+        say = [
+            {"topic": topic, "type": self._types[topic], "qos": entry.qos.model_dump()}
+            for topic, entry in config.to_ros.items()
+        ]
+        if config.clock == "use":
+            hear.append({"topic": "/clock", "type": CLOCK, "qos": SENSOR_DATA.model_dump()})
+        if config.clock == "publish":
+            say.append({"topic": "/clock", "type": CLOCK, "qos": RELIABLE.model_dump()})
+        shapes = {
+            name: list(fields)
+            for written in self._types.values()
+            for name, fields in SHAPES.get(written, ())
+        }
+        named = "tectum_" + "".join(letter if letter.isalnum() else "_" for letter in name)
+        return {"name": named, "domain": config.domain, "hear": hear, "say": say, "shapes": shapes}
+
+    def _wait(self, context: Context, until_ns: int) -> None:
+        if self._ear is None:
+            context.serve(until_ns)
+        else:
+            self._ear.wait(max(0, until_ns - context.clock.now_ns()))
+            context.serve(context.clock.now_ns())
+
+    def _take(self, context: Context, handed: Handed, arrived_ns: int) -> None:
+        output, losses, capture = self._incoming.take(handed, arrived_ns)
+        for cause, count in losses.items():
+            if output:
+                context.name_loss(output, cause, count)
+        if self._incoming.complaint:
+            self._refuse(context, output, self._incoming.complaint)
+        if capture is not None:
+            context.publish(
+                capture.output,
+                capture.kind,
+                capture.arrays,
+                stamp_ns=capture.stamp_ns,
+                span_ns=capture.span_ns,
+                error_ns=capture.error_ns,
+                frame_id=capture.frame_id,
+                fields=capture.fields,
+            )
+
+    def _pass_on(self, context: Context) -> None:
+        assert self._ear is not None, "only called where there is one"
+        for received in self._ear.drain():
+            if received.message is not None:
+                if received.message.header.kind not in (Kind.PROMISE, Kind.END, Kind.LATCHED):
+                    self._say(context, received.message)
+                received.message.release()
+
+    def _say(self, context: Context, message: Message) -> None:
+        """Publish a message in ROS 2 on each topic that it goes to."""
+        header = message.header
+        stamp_ns = header.stamp_ns
+        if self._time is not None and self._time.known:
+            stamp_ns = self._time.to_ros(stamp_ns)
+        for index, (topic, entry) in enumerate(self.config.to_ros.items()):
+            if entry.topic != header.topic:
+                continue
+            try:
+                frame_id = entry.frame or header.frame_id
+                data = write_message(self._types[topic], message, stamp_ns, frame_id)
+            except DataError as error:
+                self._refuse(context, topic, str(error))
+                continue
+            if not self._robot.publish(index, data):
+                self._refuse(context, topic, "the robot's half does not keep up: left out")
+
+    def _refuse(self, context: Context, where: str, why: str) -> None:
+        """Count what could not be mapped; say so when the count doubles."""
+        self._refused[where] += 1
+        count = self._refused[where]
+        if count & (count - 1) == 0:
+            context.log.warning("%s: %d messages not mapped: %s", where, count, why)
+
+    def _look(self, context: Context) -> None:
+        """See that the robot's half lives, and say what it has said."""
+        for what, content in self._robot.said():
+            if what == "unheard":
+                wanted = {entry.topic: entry.type for entry in self.config.from_ros.values()}
+                for words in unheard_words(wanted, content["topics"], content["known"]):
+                    context.log.warning("%s", words)
+        self._robot.check()
+
+
+class Incoming:
+    """What comes from ROS 2 as captures, with the books of what did not. Decides, does no I/O."""
+
+    def __init__(self, config: BridgeConfig, time: SimulatedTime | None) -> None:
+        """Map the topics of `config`; stamps by simulated `time`, where there is one."""
+        self._entries: list[tuple[str, FromRos]] = list(config.from_ros.items())
+        self._time = time
+        self._heard: Counter[int] = Counter()
+        self._lost: Counter[int] = Counter()
+        self.complaint = ""
+        """Why the last message was refused."""
+
+    def take(
+        self, handed: Handed, arrived_ns: int
+    ) -> tuple[str, Mapping[str, int], Capture | None]:
+        """Return the output, what was lost before (cause -> count), and the capture, if any."""
+        place = handed.place
+        losses = Counter(
+            {
+                "bridge_queue_full": handed.heard - self._heard[place] - (handed.data is not None),
+                "dds_lost": handed.lost - self._lost[place],
+            }
+        )
+        self._heard[place], self._lost[place] = handed.heard, handed.lost
+        self.complaint = ""
+        if place == len(self._entries):
+            if handed.data is not None and self._time is not None:
+                self._time.tick(Cdr(handed.data).stamp_ns(), arrived_ns)
+            return "", {}, None
+        output, entry = self._entries[place]
+        capture = None
+        if handed.data is not None:
+            if self._time is not None and not self._time.known:
+                losses["before_clock"] += 1
+            else:
+                capture = self._capture(output, entry, handed.data, arrived_ns)
+                losses["unreadable"] += capture is None
+        return output, +losses, capture
+
+    def _capture(
+        self, output: str, entry: FromRos, data: memoryview, arrived_ns: int
+    ) -> Capture | None:
+        try:
+            read = read_message(entry.type, data)
+        except DataError as error:
+            self.complaint = str(error)
+            return None
+        stamp_ns, error_ns = arrived_ns, round(NS_PER_S / entry.rate) if entry.rate else 0
+        if entry.stamp == "header" and read.stamp_ns:
+            stamp_ns, error_ns = read.stamp_ns, 0
+            if self._time is not None:
+                stamp_ns = self._time.to_graph(stamp_ns)
+        return Capture(
+            output,
+            READERS[entry.type].kind,
+            read.arrays,
+            stamp_ns,
+            entry.span,
+            error_ns,
+            entry.frame or read.frame_id,
+            read.fields,
+        )
+
+
+def _read(
+    robot: RobotProcess,
+    context: Context,
+    arrived: deque[tuple[Handed, int]],
+    wake: Callable[[], None],
+    done: threading.Event,
+) -> None:
+    """Hand over what comes; a thread's work."""
+    while not done.is_set():
+        handed = robot.receive()
+        if handed is not None:
+            arrived.append((handed, context.clock.now_ns()))
+            wake()
+
+
+def _type_of(topic: str, entry: ToRos, context: Context) -> str:
+    """Return as which type a topic of the graph goes out.
+
+    Raises:
+        ConfigError: its kind has none.
+    """
+    if entry.type is not None:
+        return entry.type
+    record = context.run.get("topics", {}).get(entry.topic, {})
+    kind = record.get("kind", "")
+    if kind not in DEFAULTS:
+        what = f"a topic of kind {kind}" if kind else "a topic of unknown kind"
+        msg = f"{context.name}: to_ros.{topic}: {entry.topic} is {what}: name a `type`"
+        raise ConfigError(msg)
+    return DEFAULTS[Kind(kind)]

@@ -1,0 +1,322 @@
+"""The half of the bridge that runs under the robot's own Python, where rclpy is.
+
+It knows no message. What it hears it hands over as the bytes that travelled (CDR), and the bytes
+that it is given it publishes. Python 3.8 and up; rclpy, pyzmq and the packages of the messages are
+all that it imports: it is run by its path, and nothing of Tectum is imported here.
+
+It is given one inherited socket. On it comes its plan, one line of JSON: `name`, `domain`,
+`hear` and `say` (lists of `topic`, `type`, `qos`), `to_graph` and `to_ros` (endpoints of the
+node), `shapes` (type -> names of its fields). On it go, as lines of JSON, `ready` or `trouble`, and
+later `unheard`: what is known of topics from which nothing has come. Its end is ours.
+
+To the graph goes a message of two frames: `HEAD` (index of the topic in `hear`, how many have come
+from it, how many of it never came here) and the bytes; once a second the head alone. From the graph
+comes `HEAD` (index in `say`, 0, 0) and the bytes. What cannot be sent at once is left out, which
+the numbers show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from typing import Any, Iterator  # noqa: UP035 - Python 3.8
+
+HEAD = struct.Struct("<HQQ")
+QUEUE = 32
+PULSE_S = 1.0
+GRACE_S = 0.5
+"""How long the end may take."""
+UNHEARD_AFTER = 4
+"""Pulses."""
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_WAY_OUT = {
+    "rclpy": "source ROS 2's setup.bash before, or name it: setup: /opt/ros/DISTRO/setup.bash; "
+    "or name the Python that has it: python: PATH",
+    "zmq": "install it there: apt install python3-zmq, or pip install pyzmq",
+}
+
+
+class Trouble(Exception):
+    """Why the bridge cannot work, and the way out."""
+
+
+def needed(name: str) -> Any:
+    """Return the module `name`.
+
+    Raises:
+        Trouble: it cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a broken installation raises anything
+        version = "{}.{}".format(*sys.version_info[:2])
+        msg = f"{sys.executable} (Python {version}) has no {name} ({error}): {_WAY_OUT[name]}"
+        raise Trouble(msg) from error
+
+
+def message_class(full_name: str) -> Any:
+    """Return the class of a type such as `sensor_msgs/msg/Image`.
+
+    Raises:
+        Trouble: its package is not installed.
+    """
+    package, _, name = full_name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(package + ".msg"), name)
+    except (ImportError, AttributeError) as error:
+        distro = os.environ.get("ROS_DISTRO", "DISTRO")
+        debian = package.replace("_", "-")
+        remedy = f"apt install ros-{distro}-{debian}, or choose another type"
+        msg = f"{sys.executable} has no {full_name} ({error}): {remedy}"
+        raise Trouble(msg) from error
+
+
+def check_shape(full_name: str, fields: list[str]) -> None:
+    """See that a message that the other half writes is the one that is installed here.
+
+    Raises:
+        Trouble: it has other fields.
+    """
+    here = list(message_class(full_name).get_fields_and_field_types())
+    if here != fields:
+        found, written = ", ".join(here), ", ".join(fields)
+        remedy = "install a newer version of its package, or choose another type"
+        msg = f"{full_name} here has the fields {found}, the bridge writes {written}: {remedy}"
+        raise Trouble(msg)
+
+
+def quality(asked: dict[str, Any]) -> Any:
+    """Return the QoS profile of `reliability`, `durability`, `depth`."""
+    qos = importlib.import_module("rclpy.qos")
+    reliable, lasting = asked["reliability"] == "reliable", asked["durability"] == "transient_local"
+    return qos.QoSProfile(
+        history=qos.HistoryPolicy.KEEP_LAST,
+        depth=asked["depth"],
+        reliability=getattr(qos.ReliabilityPolicy, "RELIABLE" if reliable else "BEST_EFFORT"),
+        durability=getattr(qos.DurabilityPolicy, "TRANSIENT_LOCAL" if lasting else "VOLATILE"),
+    )
+
+
+class Ear:
+    """One subscription: counts what comes and what does not, and hands it over."""
+
+    def __init__(self, node: Any, index: int, asked: dict[str, Any], out: Any) -> None:
+        """Subscribe to the serialized bytes of a topic.
+
+        Raises:
+            Trouble: its type is not installed.
+        """
+        self.topic, self.index, self.heard = asked["topic"], index, 0
+        self._out = out
+        self._last: dict[bytes, int] = {}
+        self._missing = self._told = 0
+        subscription = importlib.import_module("rclpy.subscription")
+        knows_numbers = hasattr(subscription, "MessageInfo")
+        node.create_subscription(
+            message_class(asked["type"]),
+            self.topic,
+            self._take_numbered if knows_numbers else self._take,
+            quality(asked["qos"]),
+            raw=True,
+            **self._events(),
+        )
+
+    @property
+    def lost(self) -> int:
+        """Return how many were published and never came: by their numbers, or as DDS tells."""
+        return self._missing if self._last else self._told
+
+    def pulse(self) -> None:
+        """Say how many have come, though none comes now."""
+        self._send(b"")
+
+    def _take(self, data: bytes) -> None:
+        self.heard += 1
+        self._send(data)
+
+    def _take_numbered(self, data: bytes, info: Any) -> None:
+        number = info.get("publication_sequence_number")
+        publisher = (info.get("publisher_gid") or {}).get("data")
+        if number is not None and publisher is not None:
+            self._missing += max(0, number - self._last.get(publisher, number - 1) - 1)
+            self._last[publisher] = number
+        self._take(data)
+
+    def _send(self, data: bytes) -> None:
+        head = HEAD.pack(self.index, self.heard, self.lost)
+        zmq = sys.modules["zmq"]
+        with contextlib.suppress(zmq.Again):  # the queue is full: the next number tells
+            if data:
+                self._out.send(head, zmq.SNDMORE | zmq.NOBLOCK)
+                self._out.send(data, zmq.NOBLOCK, copy=len(data) < 65536)
+            else:
+                self._out.send(head, zmq.NOBLOCK)
+
+    def _events(self) -> dict[str, Any]:
+        """Return how to be told of losses, where this rclpy can."""
+        for name in ("rclpy.event_handler", "rclpy.qos_event"):
+            try:
+                made = importlib.import_module(name).SubscriptionEventCallbacks
+                return {"event_callbacks": made(message_lost=self._hear_of_loss)}
+            except (ImportError, AttributeError, TypeError):
+                continue
+        return {}
+
+    def _hear_of_loss(self, event: Any) -> None:
+        self._told += event.total_count_change
+
+
+def publish_all(rclpy: Any, socket_in: Any, publishers: list[Any]) -> None:
+    """Publish what the graph says until the context is shut; a thread's work."""
+    zmq = sys.modules["zmq"]
+    while rclpy.ok():
+        if not socket_in.poll(200, zmq.POLLIN):
+            continue
+        head, data = socket_in.recv_multipart()
+        try:
+            publishers[HEAD.unpack(head)[0]].publish(data)
+        except Exception as error:
+            if rclpy.ok():
+                print("a message could not be published:", error, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Control:
+    """The socket to the node: the plan comes on it, what is to be said goes on it."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take the inherited socket."""
+        self._socket = socket.socket(fileno=descriptor)
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+
+    def plan(self) -> dict[str, Any]:
+        """Return the plan."""
+        found: dict[str, Any] = json.loads(self._lines.readline())
+        return found
+
+    def say(self, what: str, content: Any) -> None:
+        """Send a line; nobody may hear it any more."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall((json.dumps({what: content}) + "\n").encode())
+
+    def end_with_the_node(self, rclpy: Any) -> None:
+        """Shut ROS down when the node is gone; a thread's work."""
+        with contextlib.suppress(OSError):
+            self._lines.read()
+        with contextlib.suppress(Exception):  # it is shut already
+            rclpy.shutdown()
+        threading.Event().wait(GRACE_S)
+        os._exit(0)
+
+
+def topics_known(node: Any) -> dict[str, list[str]]:
+    """Return the topics that ROS knows now, with their types."""
+    return {name: list(types) for name, types in node.get_topic_names_and_types()}
+
+
+def unheard(node: Any, ears: list[Ear]) -> dict[str, Any] | None:
+    """Return what is known of the topics from which nothing has come, or None."""
+    silent = [ear for ear in ears if not ear.heard]
+    if not silent:
+        return None
+    said = {
+        ear.topic: [info.topic_type for info in node.get_publishers_info_by_topic(ear.topic)]
+        for ear in silent
+    }
+    return {"topics": said, "known": topics_known(node)}
+
+
+def bridged(rclpy: Any, zmq: Any, plan: dict[str, Any], control: Control) -> None:
+    """Bridge until the process is asked to end.
+
+    Raises:
+        Trouble: a type is not installed, or is another than the graph's half writes.
+    """
+    node = rclpy.create_node(plan["name"])
+    context = zmq.Context()
+    out, into = context.socket(zmq.PUSH), context.socket(zmq.PULL)
+    for each, endpoint in ((out, plan["to_graph"]), (into, plan["to_ros"])):
+        each.set_hwm(QUEUE)
+        each.setsockopt(zmq.LINGER, 200)
+        each.connect(endpoint)
+    for name, fields in plan["shapes"].items():
+        check_shape(name, fields)
+    ears = [Ear(node, index, asked, out) for index, asked in enumerate(plan["hear"])]
+    publishers = [
+        node.create_publisher(message_class(asked["type"]), asked["topic"], quality(asked["qos"]))
+        for asked in plan["say"]
+    ]
+    control.say("ready", {"rmw": rclpy.get_rmw_implementation_identifier()})
+    threading.Thread(target=control.end_with_the_node, args=(rclpy,), daemon=True).start()
+    mouth = threading.Thread(target=publish_all, args=(rclpy, into, publishers), daemon=True)
+    mouth.start()
+    pulses = iter(range(1, sys.maxsize))
+
+    def pulse() -> None:
+        for ear in ears:
+            ear.pulse()
+        if next(pulses) == UNHEARD_AFTER:
+            found = unheard(node, ears)
+            if found is not None:
+                control.say("unheard", found)
+
+    node.create_timer(PULSE_S, pulse)
+    spin(rclpy, node)
+    mouth.join(GRACE_S)
+    context.destroy(linger=200)
+
+
+def spin(rclpy: Any, node: Any) -> None:
+    """Spin until the context is shut, by a signal or by whoever."""
+    executors = importlib.import_module("rclpy.executors")
+    executor = executors.SingleThreadedExecutor()
+    executor.add_node(node)
+    ended = (KeyboardInterrupt, getattr(executors, "ExternalShutdownException", KeyboardInterrupt))
+    with contextlib.suppress(*ended):
+        while rclpy.ok():
+            executor.spin_once()
+
+
+@contextlib.contextmanager
+def told(control: Control) -> Iterator[None]:
+    """Say on the way out why it goes no further."""
+    try:
+        yield
+    except Trouble as trouble:
+        control.say("trouble", str(trouble))
+        raise SystemExit(1) from None
+
+
+def main() -> None:
+    """Run as `python robot.py DESCRIPTOR`."""
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != _HERE]
+    control = Control(int(sys.argv[1]))
+    with told(control):
+        plan = control.plan()
+        zmq, rclpy = needed("zmq"), needed("rclpy")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's to handle
+        if plan["domain"] is not None:
+            os.environ["ROS_DOMAIN_ID"] = str(plan["domain"])
+        begin(rclpy)
+        bridged(rclpy, zmq, plan, control)
+
+
+def begin(rclpy: Any) -> None:
+    """Begin ROS; signals stay ours where this rclpy lets us say so."""
+    signals = getattr(importlib.import_module("rclpy"), "signals", None)
+    options = getattr(signals, "SignalHandlerOptions", None)
+    if options is None:
+        rclpy.init(args=[])
+    else:
+        rclpy.init(args=[], signal_handler_options=options.NO)
+
+
+if __name__ == "__main__":
+    main()
