@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError
 from tectum.ledger.recovery import Recovery
+from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
 from tectum.node.run_faults import all_faults, input_faults
 from tectum.pipeline.plan import Plan
 from tectum.recording.lives import lives_of
 from tectum.recording.reader import LogReader
-from tectum.recording.replay import LifeReport, began_ns, simulate_log
+from tectum.recording.replay import LifeReport, began_ns, scenario_of
 from tectum.units import parse_duration_ns
 from tectum_launch.fault_plan import FaultPlan, read_faults
-from tectum_launch.graph import Graph
+from tectum_launch.graph import FusionPart, Graph
+from tectum_launch.stage_times import StageTimes, stage_times
 
-__all__ = ["life_document", "life_text", "parse_costs", "recorded_faults", "simulated"]
+__all__ = [
+    "Simulated",
+    "life_document",
+    "life_text",
+    "parse_costs",
+    "recorded_faults",
+    "simulated",
+]
 
 
 def life_text(life: LifeReport) -> str:
@@ -45,13 +55,25 @@ def life_document(life: LifeReport) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a simulation of one fusion node gave."""
+
+    rows: Sequence[Row]
+    report: dict[str, Any]
+    claimed: tuple[str, ...] = ()
+    """Stages of another model than was recorded: they take what its manifest claims."""
+    assumed: tuple[str, ...] = ()
+    """Stages of which nothing says how long they take."""
+
+
 def simulated(
     log: Path,
     graph: Graph | None,
     durations: Mapping[str, int],
     faults: FaultPlan | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Return, by fusion node, the report of a simulation over `log`.
+) -> dict[str, Simulated]:
+    """Return, by fusion node, what a simulation over `log` gives.
 
     Args:
         log: a recording; of others, where `graph` is given.
@@ -65,32 +87,42 @@ def simulated(
     """
     with LogReader(log) as reader:
         recorded = _recorded_plans(reader) if graph is None else {}
-        began = began_ns(reader)
+        began, nodes = began_ns(reader), reader.run.get("nodes", {})
     faults = faults or FaultPlan()
     run = {"faults": faults.records}
     struck = {k: v for k, v in all_faults(run, began).items() if k not in faults.live_only}
-    plans = _plans(graph) if graph else recorded
-    reports = {}
+    parts = _parts(graph) if graph else {}
+    plans = {name: part.plan for name, part in parts.items()} if graph else recorded
+    found = {}
     for name, plan in plans.items():
-        simulation = simulate_log(
-            log,
-            plan,
-            node=name if graph is None else None,
-            durations=durations,
-            faults=input_faults(run, name, began),
+        times = (
+            stage_times(parts[name], _stages(nodes.get(name)), durations)
+            if graph
+            else StageTimes(durations)
         )
+        with LogReader(log) as reader:
+            scenario = scenario_of(
+                reader,
+                plan,
+                node=name if graph is None else None,
+                durations=times.table,
+                claims=times.claims,
+            )
+            simulation = scenario.simulated(input_faults(run, name, began))
+        assumed = tuple(sorted(scenario.durations.assumed))
         tally, recovery = Tally(plan), Recovery(struck, began)
         for row in simulation.rows:
             tally.add(row)
             recovery.add(row)
         for note in simulation.notes:
             tally.note(note)
-        reports[name] = tally.document(
+        report = tally.document(
             counters=simulation.counters, digest=simulation.digest, unexplained=0
         )
         if struck:
-            reports[name]["recovery"] = recovery.document()
-    return reports
+            report["recovery"] = recovery.document()
+        found[name] = Simulated(simulation.rows, report, times.claimed, assumed)
+    return found
 
 
 def recorded_faults(log: Path, name: str) -> FaultPlan:
@@ -127,9 +159,16 @@ def _recorded_plans(reader: LogReader) -> dict[str, Plan]:
     return {life.node: life.plan for life in reversed(lives_of(reader))}
 
 
-def _plans(graph: Graph) -> dict[str, Plan]:
-    plans = {node.name: node.fusion.plan for node in graph.nodes if node.fusion}
-    if not plans:
+def _parts(graph: Graph) -> dict[str, FusionPart]:
+    parts = {node.name: node.fusion for node in graph.nodes if node.fusion}
+    if not parts:
         msg = f"{graph.name} has no fusion node: there is nothing to simulate"
         raise ConfigError(msg)
-    return plans
+    return parts
+
+
+def _stages(node: object) -> Mapping[str, Any]:
+    """Return the specs of the stages of a fusion node, as `run.json` has it."""
+    config = node.get("config") if isinstance(node, Mapping) else None
+    stages = config.get("stages") if isinstance(config, Mapping) else None
+    return stages if isinstance(stages, Mapping) else {}

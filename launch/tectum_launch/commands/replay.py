@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from tectum_launch.commands.check import set_option
 from tectum_launch.commands.launch import duration_option, faults_option, parse_duration
@@ -30,6 +31,19 @@ _file = click.Path(dir_okay=False, path_type=Path)
     help="simulate: how long a stage takes, instead of what was recorded. May be repeated.",
 )  # fmt: skip
 @faults_option
+@click.option(
+    "--against", metavar="OTHER", default="",
+    help="What if: simulate OTHER too, a graph, and show what it decides otherwise.",
+)  # fmt: skip
+@click.option(
+    "--against-set", "against_settings", multiple=True, metavar="KEY=VALUE",
+    help="Put a value into OTHER; without --against, OTHER is GRAPH and this. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--against-cost", "against_costs", multiple=True, metavar="STAGE=TIME",
+    help="How long a stage takes in OTHER. May be repeated.",
+)  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="--against: every trigger that differs.")
 @click.option("--rate", type=float, default=1.0, help="play: 2 is twice as fast.")
 @duration_option
 @click.option("--report", type=_file, metavar="FILE", help="Write the report as JSON.")
@@ -43,20 +57,37 @@ def replay(
     settings: tuple[str, ...],
     costs: tuple[str, ...],
     faults: str,
+    against: str,
+    against_settings: tuple[str, ...],
+    against_costs: tuple[str, ...],
     rate: float,
     duration: str | None,
     report: Path | None,
     *,
+    everything: bool,
     as_json: bool,
 ) -> None:
     """Run LOG again.
 
     GRAPH is the graph to simulate or play it through; default: the one that was recorded.
+    With --against or --against-set both graphs are simulated and their decisions compared.
     """
+    compares = bool(against or against_settings or against_costs)
+    if compares and mode != "simulate":
+        if ctx.get_parameter_source("mode") is not ParameterSource.DEFAULT:
+            msg = f"--against simulates both graphs: leave out --mode {mode}"
+            raise click.UsageError(msg)
+        mode = "simulate"
     if mode == "verify" and faults:
         msg = f"--faults {faults}: what was decided cannot be changed; use --mode simulate or play"
         raise click.UsageError(msg)
-    if mode == "verify":
+    if compares:
+        other = _Asked(against or graph, against_settings, against_costs)
+        if not against:
+            other = _Asked(graph, (*settings, *against_settings), (*costs, *against_costs))
+        asked = _Asked(graph, settings, costs)
+        text, document, code = _compare(log, asked, other, faults, everything=everything)
+    elif mode == "verify":
         text, document, code = _verify(log)
     elif mode == "simulate":
         text, document, code = _simulate(log, graph, settings, costs, faults)
@@ -99,7 +130,7 @@ def _simulate(
         plan = graph.faults
     elif faults:
         plan = recorded_faults(log, faults)
-    fusion = simulated(log, graph, durations, plan)
+    fusion = {name: found.report for name, found in simulated(log, graph, durations, plan).items()}
     verdicts = judge(plan, fusion, list(fusion))
     assertions = [verdict.document() for verdict in verdicts]
     document = {
@@ -117,6 +148,39 @@ def _simulate(
     )
     text = "\n".join([*lines, *digests, *left, *assertion_lines(assertions)])
     return text, document, 0 if all(verdict.ok for verdict in verdicts) else 1
+
+
+class _Asked(NamedTuple):
+    """One side of a comparison, as the command line has it."""
+
+    graph: str | None
+    settings: tuple[str, ...]
+    costs: tuple[str, ...]
+
+    def title(self, log: Path) -> str:
+        graph = self.graph or f"the plan in {log}"
+        return ", ".join([graph, *self.settings, *(f"cost {cost}" for cost in self.costs)])
+
+
+def _compare(
+    log: Path, asked: _Asked, other: _Asked, faults: str, *, everything: bool
+) -> tuple[str, dict[str, Any], int]:
+    from tectum_launch.compile import load_graph  # noqa: PLC0415 - start-up of the command line
+    from tectum_launch.fault_plan import FaultPlan  # noqa: PLC0415
+    from tectum_launch.replay import parse_costs, recorded_faults  # noqa: PLC0415
+    from tectum_launch.session import recorded_graph  # noqa: PLC0415
+    from tectum_launch.what_if import Side, what_if  # noqa: PLC0415
+    from tectum_launch.what_if_text import what_if_text  # noqa: PLC0415
+
+    sides = []
+    for item in (asked, other):
+        name = item.graph or (recorded_graph(log) if item.settings else None)
+        graph = load_graph(name, item.settings, faults=faults) if name else None
+        plan = graph.faults if graph else recorded_faults(log, faults) if faults else FaultPlan()
+        title = item._replace(graph=name).title(log)
+        sides.append(Side(title, graph, parse_costs(item.costs), plan))
+    found = what_if(log, *sides)
+    return what_if_text(found, everything=everything), found.document(), 0
 
 
 def _play(

@@ -2,7 +2,7 @@
 
 A run that the journal has is found again by what it was run on: the stage, the variant and the
 samples, whatever its number was. Another run takes the median of its stage and variant, else of
-its stage. A table given by hand goes before all of it. Pure.
+its stage, else what is claimed of it. A table given by hand goes before all of it. Pure.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ _Key = tuple[object, ...]
 class RecordedDurations:
     """Satisfies `tectum.pipeline.simulate.Durations`, for one simulation."""
 
-    def __init__(self, table: Mapping[str, int] | None = None) -> None:
-        """Know only `table`: stage, or `stage/variant`, to ns."""
+    def __init__(
+        self, table: Mapping[str, int] | None = None, claims: Mapping[str, int] | None = None
+    ) -> None:
+        """Know only `table`, and `claims` for what the journal lacks: stage[/variant] to ns."""
         self._table = dict(table or {})
+        self._claims = dict(claims or {})
         self._took: dict[_Key, int] = {}
         self._typical: dict[str, list[int]] = {}
+        self._medians: dict[str, int] = {}
         self._keys: dict[int, _Key] = {}
+        self.assumed: set[str] = set()
+        """Stages that ran though nothing said how long they take."""
 
     def learn(self, plan: Plan, journal: Iterable[Event]) -> None:
         """Learn from a journal what each run was run on and how long it took."""
@@ -57,8 +63,17 @@ class RecordedDurations:
             return self._took[key]
         for name in (by_variant, start.stage):
             if name in self._typical:
-                return median_low(self._typical[name])
+                return self._median(name)
+            if name in self._claims:
+                return self._claims[name]
+        self.assumed.add(start.stage)
         return OTHERWISE_NS
+
+    def _median(self, name: str) -> int:
+        """Return the median of what was learned of `name`; kept until more is."""
+        if name not in self._medians:
+            self._medians[name] = median_low(self._typical[name])
+        return self._medians[name]
 
     def _learn(self, start: Start, key: _Key, event: Finished) -> None:
         if event.status == "cancelled":
@@ -68,6 +83,7 @@ class RecordedDurations:
         if event.status == "ok":
             for name in (f"{start.stage}/{start.variant}", start.stage):
                 self._typical.setdefault(name, []).append(took_ns)
+                self._medians.pop(name, None)
 
 
 def _key(start: Start, keys: Mapping[int, _Key]) -> _Key:

@@ -95,6 +95,11 @@ class Scenario(NamedTuple):
     """What comes from outside: arrivals, promises, ends, gaps, measurements."""
     durations: RecordedDurations
 
+    def simulated(self, faults: Sequence[Fault] = ()) -> Simulation:
+        """Return what the plan decides, with `faults` on the way of its inputs; once."""
+        events = faulted(self.events, faults) if faults else self.events
+        return simulate(self.plan, events, self.durations)
+
 
 def verify_log(path: Path, node: str | None = None) -> VerifyReport:
     """Feed the journals of a log back and compare what is decided with what was.
@@ -113,6 +118,7 @@ def simulate_log(
     *,
     node: str | None = None,
     durations: Mapping[str, int] | None = None,
+    claims: Mapping[str, int] | None = None,
     faults: Sequence[Fault] = (),
 ) -> Simulation:
     """Run a log through a pipeline and return what it decides.
@@ -122,15 +128,15 @@ def simulate_log(
         plan: what to run it through; default: the recorded plan.
         node: the recorded fusion node whose journal is used; default: the only one.
         durations: ns by stage or `stage/variant`; goes before what was recorded.
+        claims: the same, for stages that were not recorded.
         faults: what goes wrong with the inputs on the way, on the graph clock.
 
     Raises:
         DataError: the log cannot be read, or has neither a plan nor what the plan's inputs need.
     """
     with LogReader(path) as reader:
-        scenario = scenario_of(reader, plan, node=node, durations=durations)
-        events = faulted(scenario.events, faults) if faults else scenario.events
-        return simulate(scenario.plan, events, scenario.durations)
+        scenario = scenario_of(reader, plan, node=node, durations=durations, claims=claims)
+        return scenario.simulated(faults)
 
 
 def began_ns(reader: LogReader) -> int:
@@ -145,6 +151,7 @@ def scenario_of(
     *,
     node: str | None = None,
     durations: Mapping[str, int] | None = None,
+    claims: Mapping[str, int] | None = None,
 ) -> Scenario:
     """Return what a simulation of a log is a function of; arguments as for `simulate_log`.
 
@@ -154,14 +161,14 @@ def scenario_of(
         DataError: as for `simulate_log`.
     """
     life = _life(reader, node, plan)
-    recorded = RecordedDurations(durations)
+    recorded = RecordedDurations(durations, claims)
     if life is not None:
         recorded.learn(life.plan, life.events())
         plan = plan or life.plan
         if _same_inputs(plan, life.plan):
             return Scenario(plan, _outside(life, plan), recorded)
     assert plan is not None, "without a plan there is a life"
-    measured = _measured(reader, plan, durations or {})
+    measured = _measured(reader, plan, {**(claims or {}), **(durations or {})})
     return Scenario(plan, chain(measured, arrivals_of(reader, plan)), recorded)
 
 
