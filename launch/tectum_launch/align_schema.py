@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -80,5 +80,7 @@ def _align(value: Any) -> Any:
     return {value: {}} if isinstance(value, str) else value
 
 
-Align = Annotated[AlignConfig, BeforeValidator(_align)]
+Align = Annotated[
+    AlignConfig, BeforeValidator(_align, json_schema_input_type=AlignConfig | Literal["exact"])
+]
 """A rule with its settings, `{nearest: {tolerance: 40ms}}`, or the name of one without: `exact`."""

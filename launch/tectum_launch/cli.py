@@ -25,6 +25,7 @@ from tectum_launch.commands.models import models
 from tectum_launch.commands.nodes import nodes
 from tectum_launch.commands.record import record
 from tectum_launch.commands.replay import replay
+from tectum_launch.commands.schema import schema
 from tectum_launch.commands.topics import echo, hz, topics
 from tectum_launch.commands.view import view
 from tectum_launch.commands.why import why
@@ -59,7 +60,7 @@ def main() -> None:
 
 COMMANDS = (
     demo, doctor, launch, check, topics, echo, hz, record, replay, view, why, log, import_, models,
-    nodes, keys,
+    nodes, keys, schema,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -94,7 +94,10 @@ class TriggerConfig(NodeConfig):
         return self
 
 
-Trigger = Annotated[TriggerConfig, BeforeValidator(_trigger)]
+Trigger = Annotated[
+    TriggerConfig,
+    BeforeValidator(_trigger, json_schema_input_type=TriggerConfig | str | list[str]),
+]
 """An input's name, a list of names (whichever is new), or {rate: 5Hz}."""
 
 
@@ -111,6 +114,12 @@ def _combination(value: Any) -> Any:
     return value
 
 
+Accepted = Annotated[
+    Combination, BeforeValidator(_combination, json_schema_input_type=Combination | list[str])
+]
+"""A combination, or the list of its inputs."""
+
+
 def _accept(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
@@ -125,7 +134,8 @@ class FusionConfig(NodeConfig):
     head: HeadConfig
     """What makes the answer."""
     accept: Annotated[
-        tuple[Annotated[Combination, BeforeValidator(_combination)], ...], BeforeValidator(_accept)
+        tuple[Accepted, ...],
+        BeforeValidator(_accept, json_schema_input_type=tuple[Accepted, ...] | Combination),
     ] = ()
     """Accepted combinations, best first: lists of inputs, or {at_least: {cameras: 4}}. Default:
     all required inputs."""

@@ -28,13 +28,13 @@ from tectum_launch.parameters import declared_parameters, fill_tree
 from tectum_launch.shipped import shipped_graphs
 from tectum_launch.validation import validated
 
-__all__ = ["include_files"]
+__all__ = ["Include", "Included", "include_files"]
 
 MOST_LEVELS = 16
 _TOPICS = ("topic", "topics")
 
 
-class _Included(NodeConfig):
+class Included(NodeConfig):
     """One entry of `include`."""
 
     file: str
@@ -43,6 +43,10 @@ class _Included(NodeConfig):
     """Before the names of its nodes."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Values for its parameters."""
+
+
+Include = str | Included | list[str | Included]
+"""What `include` takes."""
 
 
 def include_files(document: Document) -> None:
@@ -60,7 +64,7 @@ def _include(document: Document, above: tuple[Path, ...]) -> None:
     for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
         path: KeyPath = ("include", index) if isinstance(entries, list) else ("include",)
         given = {"file": entry} if isinstance(entry, str) else entry
-        config = validated(document, path, _Included, given)
+        config = validated(document, path, Included, given)
         other = _read(document, path, config, above) if config else None
         if other:
             included = _over(other, included) if included else other
@@ -71,7 +75,7 @@ def _include(document: Document, above: tuple[Path, ...]) -> None:
 
 
 def _read(
-    document: Document, path: KeyPath, config: _Included, above: tuple[Path, ...]
+    document: Document, path: KeyPath, config: Included, above: tuple[Path, ...]
 ) -> Document | None:
     try:
         file = _file(config.file, document.folder_at(path)).resolve()
@@ -103,7 +107,7 @@ def _file(name: str, folder: Path) -> Path:
     raise ConfigError(msg + allowed_names(name, shipped))
 
 
-def _give(document: Document, path: KeyPath, config: _Included, other: Document) -> None:
+def _give(document: Document, path: KeyPath, config: Included, other: Document) -> None:
     """Put the given parameters into `other`."""
     known = other.tree.get("parameters", {})
     for name in config.parameters:

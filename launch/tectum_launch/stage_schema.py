@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from tectum.node.base import NodeConfig
 
@@ -36,7 +36,13 @@ class StageConfig(NodeConfig):
     """What that class is made with."""
 
 
-Encoder = Annotated[StageConfig, BeforeValidator(_stage)]
+class _Callable(BaseModel):
+    run: str
+
+
+Encoder = Annotated[
+    StageConfig, BeforeValidator(_stage, json_schema_input_type=str | list[str] | _Callable)
+]
 """A model's name, a list of names, or {run: package.module:Class}."""
 
 
