@@ -16,7 +16,9 @@ __all__ = [
     "LateConfig",
     "LateOutputConfig",
     "ObjectsConfig",
+    "OverTimeConfig",
     "PaintConfig",
+    "StateConfig",
     "TrackConfig",
 ]
 
@@ -41,6 +43,12 @@ def _for_all(value: Any) -> Any:
     return {"*": value} if isinstance(value, str) else value
 
 
+HalfLives = Annotated[
+    dict[str, PositiveDuration],
+    BeforeValidator(_for_all, json_schema_input_type=dict[str, PositiveDuration] | str),
+]
+
+
 class LateConfig(NodeConfig):
     """Fusion of per-modality decisions by a rule."""
 
@@ -61,9 +69,7 @@ class LateConfig(NodeConfig):
     temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Input -> what the logarithms of its scores are divided by, so that they are as sure as they
     are right; default 1."""
-    half_life: Annotated[dict[str, PositiveDuration], BeforeValidator(_for_all)] = Field(
-        default_factory=dict
-    )
+    half_life: HalfLives = Field(default_factory=dict)
     """An input's decision fades to "not known", by half in this time after its capture; for all
     inputs, or input -> time. Default: nothing fades."""
 
@@ -153,12 +159,52 @@ class EarlyConfig(NodeConfig):
         return self
 
 
+class StateConfig(NodeConfig):
+    """Something that is there or not, told steadily."""
+
+    of: str
+    """The head's probability that is watched."""
+    yes: str
+    """What is said while it is there."""
+    no: str
+    """What is said while it is not."""
+    above: Annotated[float, Field(ge=0, le=1)] | None = None
+    """From this probability on it is there, at once; default: 0.6."""
+    below: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Down from this one it is not, once that has held for `after`; default: 0.4."""
+    after: PositiveDuration | None = None
+    """Pauses shorter than this are passed over; default: 600ms."""
+
+
+class OverTimeConfig(NodeConfig):
+    """The head's answers steadied for a display."""
+
+    decision: str
+    """The head's scores that are smoothed, and of which `shown` names the label to be shown."""
+    half_life: PositiveDuration | None = None
+    """In so long half of what was believed is replaced by what is seen; default: 800ms."""
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """By so much another label must lead to be shown; default: 0.1."""
+    hold: PositiveDuration | None = None
+    """For so long it must lead; default: 400ms."""
+    states: dict[Name, StateConfig] = Field(default_factory=dict)
+    """Result -> what it watches."""
+    needs: tuple[Name, ...] = ()
+    """While none of these states is there, nothing is believed and `shown` is unsure."""
+
+
+Intermediate = Annotated[
+    IntermediateConfig, BeforeValidator(_model, json_schema_input_type=IntermediateConfig | str)
+]
+Late = Annotated[LateConfig, BeforeValidator(_rule, json_schema_input_type=LateConfig | Rule)]
+
+
 class HeadConfig(NodeConfig):
     """What makes the answer of a set."""
 
-    intermediate: Annotated[IntermediateConfig, BeforeValidator(_model)] | None = None
+    intermediate: Intermediate | None = None
     """An ONNX head over embeddings: its model's name, or {model, contribution}."""
-    late: Annotated[LateConfig, BeforeValidator(_rule)] | None = None
+    late: Late | None = None
     """A rule over decisions: `product`, `mean`, `vote`, `dempster`, or {rule, weights, outputs}."""
     early: EarlyConfig | None = None
     """Raw samples fused before any model: {paint} or {stack}, and the model."""
@@ -168,6 +214,8 @@ class HeadConfig(NodeConfig):
     """`package.module:Class` of the user's own, with its `parameters`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """What the class of `run` is made with."""
+    over_time: OverTimeConfig | None = None
+    """Beside any of these: steady the answers, {decision, half_life, margin, hold, states}."""
 
     @model_validator(mode="after")
     def _one_head(self) -> HeadConfig:

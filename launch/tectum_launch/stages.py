@@ -7,7 +7,7 @@ models. Nothing is loaded: manifests are read, files are not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,18 @@ def resolve_encoder(name: str, config: StageConfig, input_name: str, folder: Pat
 
 
 def resolve_head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
-    """Return the head, as the stage `name`.
+    """Return the head, as the stage `name`, steadied over time where that is wanted.
 
     Raises:
         TectumError: its model or class is not found or is not a head.
     """
+    head = _head(name, config, folder)
+    if config.over_time is None:
+        return head
+    return replace(head, spec={"over_time": {**_given(config.over_time), "head": head.spec}})
+
+
+def _head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     if config.run:
         return _callable(name, config.run, config.parameters, "")
     if config.late:

@@ -1,13 +1,14 @@
 """A camera: `image`, always the newest picture, stamped as well as its source allows.
 
-One of `device` (V4L2), `url` (rtsp:// or MJPEG over http://), `path` (a video file, played in real
-time) and `pipeline` (GStreamer) says where pictures come from. It may be absent at start, be
-unplugged, stall or restart: that is said, and it is tried again. What `stamp_ns` is depends on
-`clock`: `device` lays the source's own stamps on the graph clock by the least late pictures;
-`system` takes them as they are, for a camera whose clock is kept right; `arrival` stamps what
-arrives. `error_ns` bounds the chance in it; what nobody here can know is the least time from light
-to arrival: measure it and say it as `delay`. Field `skipped` of a message: pictures of the source
-since the last message that were not published, because they were overtaken or not wanted.
+One of `device` (V4L2; by default the first), `url` (rtsp:// or MJPEG over http://), `path` (a video
+file, played in real time) and `pipeline` (GStreamer) says where pictures come from. It may be
+absent at start, be unplugged, stall or restart: that is said, and it is tried again. What
+`stamp_ns` is depends on `clock`: `device` lays the source's own stamps on the graph clock by the
+least late pictures; `system` takes them as they are, for a camera whose clock is kept right;
+`arrival` stamps what arrives. `error_ns` bounds the chance in it; what nobody here can know is the
+least time from light to arrival: measure it and say it as `delay`. Field `skipped` of a message:
+pictures of the source since the last message that were not published, because they were overtaken
+or not wanted.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class CameraConfig(NodeConfig):
     """Where pictures come from, which are wanted, and how they are stamped."""
 
     device: int | str | None = None
-    """Number or path (/dev/video0) of a V4L2 device."""
+    """Number or path (/dev/video0) of a V4L2 device; default, without another source: 0."""
     url: str = ""
     """rtsp:// or rtsps:// (a stream), http:// or https:// (MJPEG)."""
     path: str = ""
@@ -84,12 +85,21 @@ class CameraConfig(NodeConfig):
     frame: str = ""
     """Coordinate frame of the camera; default: the node's name."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_device(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not any(
+            given.get(key) for key in ("url", "path", "pipeline")
+        ):
+            return {**given, "device": 0 if given.get("device") is None else given["device"]}
+        return given
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         sources = {"device": self.device is not None, "url": self.url, "path": self.path}
         given = [name for name, has in {**sources, "pipeline": self.pipeline}.items() if has]
         if len(given) != 1:
-            found = ", ".join(given) or "none"
+            found = ", ".join(given)
             msg = f"a camera takes exactly one of device, url, path, pipeline; found {found}"
             raise ValueError(msg)
         scheme = self.url.partition("://")[0]

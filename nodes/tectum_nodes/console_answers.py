@@ -39,6 +39,8 @@ def answer_words(name: str, output: Output, array: AnyArray) -> str:
     if role == "scores" and values.size:
         best = int(values.argmax())
         return f"{name}: {_label(output, best)} {values.flat[best]:.2f}"
+    if role == "label" and values.size == 1:
+        return f"{name}: {_label(output, int(values.item()))}"
     if role in ("boxes", "objects"):
         return f"{name}: {_found_words(values, output)}"
     if values.size == 1:

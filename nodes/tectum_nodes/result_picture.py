@@ -33,7 +33,7 @@ def draw_result(result: Message, samples: Mapping[str, Message]) -> Image:
     outputs: dict[str, Any] = document["outputs"]
     arrays = {name: result.array(entry["buffer"]) for name, entry in outputs.items()}
     image, points = _image(samples), _points(samples)
-    title, bars = _title(document), _bars(outputs, arrays)
+    title, bars = _title(document, _holding(outputs, arrays)), _bars(outputs, arrays)
     objects = _first(outputs, "objects")
     if objects:
         labels, lead = outputs[objects]["labels"], _lead(arrays, objects)
@@ -100,8 +100,17 @@ def _bars(outputs: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> list[Ba
     return bars
 
 
-def _title(document: Mapping[str, Any]) -> str:
+def _holding(outputs: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> list[str]:
+    """Return the labels that hold: `neutral`, `nobody speaking`."""
+    return [
+        str(entry["labels"][int(arrays[name][0])])
+        for name, entry in outputs.items()
+        if entry["role"] == "label"
+    ]
+
+
+def _title(document: Mapping[str, Any], holding: list[str]) -> str:
     missing = [name for name, entry in document["inputs"].items() if entry["status"] == "missing"]
     without = f" without {', '.join(missing)}" if missing else ""
     parts = [f"{document['node']} #{document['trigger']}", f"{document['outcome']}{without}"]
-    return "   ".join([*parts, f"{document['latency_ms']:.0f} ms after the capture"])
+    return "   ".join([*holding, *parts, f"{document['latency_ms']:.0f} ms after the capture"])

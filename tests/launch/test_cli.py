@@ -39,7 +39,7 @@ def test_an_unknown_graph_is_one_line_with_the_nearest_name():
     assert result.exit_code == 2
     assert result.stderr == (
         "tectum: there is no graph file 'drivin', nor a shipped graph of that name; allowed: "
-        "driving, kitti, lidar, surround, talking; did you mean 'driving'?\n"
+        "driving, emotion, kitti, lidar, surround, talking; did you mean 'driving'?\n"
     )
 
 

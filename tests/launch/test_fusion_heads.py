@@ -87,3 +87,25 @@ def test_raw_samples_are_fused_early(early: Any, output: str, tmp_path: Path) ->
 def test_what_makes_no_sense_is_refused(head: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HeadConfig.model_validate(head)
+
+
+def test_any_head_can_be_steadied_over_time(tmp_path: Path) -> None:
+    present = (*MOOD, OutputSpec("present", "probability"))
+    states = {"view": {"of": "present", "yes": "in view", "no": "nobody", "above": 0.7}}
+    over_time = {"decision": "mood", "half_life": "1s", "hold": "200ms", "states": states}
+    head = {"late": "product", "over_time": over_time}
+    stage = _stage(head, {"a": present, "b": MOOD}, tmp_path)
+    assert [output.name for output in stage.outputs] == ["mood", "present", "shown", "view"]
+
+
+@pytest.mark.parametrize(
+    ("over_time", "words"),
+    [
+        ({}, "decision\n  Field required"),
+        ({"decision": "mood", "half_life": "fast"}, "half_life"),
+        ({"decision": "mood", "states": {"view": {"of": "present", "yes": "a"}}}, "no\n"),
+    ],
+)
+def test_a_wrong_key_of_over_time_is_named(over_time: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        HeadConfig.model_validate({"late": "mean", "over_time": over_time})

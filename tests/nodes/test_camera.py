@@ -413,10 +413,16 @@ def test_a_calibration_of_ros_is_read_and_a_wrong_one_refused(tmp_path: Path) ->
         calibration_from(path)
 
 
+def test_without_a_source_it_is_the_first_camera() -> None:
+    assert CameraConfig().device == 0
+    assert CameraConfig(path="").device == 0
+    assert CameraConfig(path="talk.mp4").device is None
+    assert CameraConfig(device="/dev/video3").device == "/dev/video3"
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({}, "exactly one of device, url, path, pipeline; found none"),
         ({"device": 0, "url": "rtsp://x"}, "found device, url"),
         ({"url": "ftp://x"}, "url must begin with rtsp://"),
         ({"device": 0, "width": 3}, "give `width` and `height`, or neither"),

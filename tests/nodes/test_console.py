@@ -130,6 +130,7 @@ def test_before_the_first_result_the_line_says_so() -> None:
         ({"role": "probability"}, np.array([0.031]), "x 3 %"),
         ({"role": "scores", "labels": ["calm", "happy"]}, np.array([0.2, 0.8]), "x: happy 0.80"),
         ({"role": "scores"}, np.array([0.2, 0.8]), "x: 1 0.80"),
+        ({"role": "label", "labels": ["in view", "nobody"]}, np.array([1.0]), "x: nobody"),
         ({"role": "boxes", "labels": ["face"]}, np.zeros((2, 6)), "x: face, face"),
         ({"role": "boxes"}, np.zeros((0, 6)), "x: none"),
         ({"role": "tensor", "unit": "m"}, np.array([12.345]), "x 12.35 m"),

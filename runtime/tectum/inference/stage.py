@@ -54,7 +54,7 @@ class OutputSpec:
 
     name: str
     role: str
-    """embedding, grid, probability, scores, boxes, objects, text, tensor, state."""
+    """embedding, grid, probability, scores, label, boxes, objects, text, tensor, state."""
     labels: tuple[str, ...] = ()
     facts: Mapping[str, Value] = field(default_factory=dict)
     """`unit`, `grid` and the like, as in the manifest."""

@@ -1,8 +1,9 @@
 """From what a compiled graph says of a stage to the stage itself.
 
 A spec is plain data with one key: `model` (an encoder or a head, as its manifest says), `chain`
-(a detector and models that look at what it found), `early`, `late`, `objects`, or `python` (a
-user's own class). Building loads and checks the files, the manifests and the wiring.
+(a detector and models that look at what it found), `early`, `late`, `objects`, `over_time` (a head
+whose answers are steadied), or `python` (a user's own class). Building loads and checks the files,
+the manifests and the wiring.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tectum.inference.keys import Keys
 from tectum.inference.late_head import LateHead
 from tectum.inference.manifest import Manifest, read_manifest
 from tectum.inference.objects_head import ObjectsHead
+from tectum.inference.over_time import OverTime
 from tectum.inference.session import SessionOptions
 from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, Stage
@@ -173,6 +175,12 @@ def _objects(settings: Any, parts: _Parts) -> Stage:
     return ObjectsHead(settings, name=parts.name, inputs=parts.inputs, rig=parts.rig)
 
 
+def _over_time(settings: Any, parts: _Parts) -> Stage:
+    spec = dict(settings)
+    ((kind, of_head),) = spec.pop("head").items()
+    return OverTime(spec, SPECS[kind](of_head, parts), name=parts.name)
+
+
 def _python(settings: Any, parts: _Parts) -> Stage:
     params = dict(settings)
     path = str(params.pop("run", ""))
@@ -192,12 +200,13 @@ def _find_class(path: str) -> Any:
         raise ConfigError(msg) from error
 
 
-SPECS = {
+SPECS: dict[str, Callable[[Any, _Parts], Stage]] = {
     "model": _model,
     "chain": _chain,
     "early": _early,
     "late": _late,
     "objects": _objects,
+    "over_time": _over_time,
     "python": _python,
 }
 """Kind of stage -> its builder."""

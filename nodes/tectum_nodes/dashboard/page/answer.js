@@ -50,6 +50,7 @@ function bar(label, value, whole) {
 function words(name, output) {
   const { role, values, shape } = output;
   if (role === "grid") return gridWords(output);
+  if (role === "label") return output.labels?.[values[0]] ?? String(values[0]);
   if (role === "objects" || role === "boxes") {
     const counts = new Map();
     for (let row = 0; row < shape[0]; row++) {
