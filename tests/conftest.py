@@ -1,4 +1,7 @@
-"""What all tests share: the folder of recorded data, where there is one."""
+"""What all tests share: the folder of recorded data, and how many examples properties are tried on.
+
+`TECTUM_HYPOTHESIS=deep` tries each property on ten times as many.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("deep", max_examples=10 * settings().max_examples)
+settings.load_profile(os.environ.get("TECTUM_HYPOTHESIS", "default"))
 
 
 @pytest.fixture

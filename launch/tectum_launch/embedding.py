@@ -12,7 +12,6 @@ and `wait` may be called from any thread, `results` and `aresults` iterate. For 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -26,9 +25,9 @@ from tectum.node.lanes import Lanes
 from tectum.node.shell import Shell
 from tectum.pipeline.plan import Plan
 from tectum.result_stream import Result
-from tectum.transport.kinds import kind_trouble
 from tectum_launch.compile import load_graph
 from tectum_launch.desk import Desk
+from tectum_launch.embedded_headers import Headers
 from tectum_launch.graph import Graph, GraphNode, fusion_config
 from tectum_nodes.fusion import FusionConfig, build_stages
 
@@ -62,17 +61,14 @@ class Embedded:
         self.clock: Clock = clock or GraphClock()
         """What stamps are read from: `clock.now_ns()` is the present on the graph clock."""
         self.plan, self.stages = load_stages(graph, node)
-        self._kinds = {topic.name: topic.kind for topic in graph.topics}
+        self._headers = Headers({topic.name: topic.kind for topic in graph.topics})
         self._inputs: dict[str, list[str]] = {}
         for item in self.plan.inputs:
             self._inputs.setdefault(item.topic, []).append(item.name)
-        self._numbers: dict[str, int] = {}
-        self._first: dict[str, int] = {}
-        self._incarnation = secrets.randbits(63)
         self._coming: deque[tuple[str, Message | None]] = deque()
-        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
+        self._accident: BaseException | None = None
         self._desk = Desk(self.plan, self.stages)
         self._lanes = Lanes(self.plan.lanes, self.clock, on_done=self._run_ended)
         self._desk.shell = self._shell = Shell(
@@ -101,24 +97,35 @@ class Embedded:
             topic: as in the graph, `camera/image`.
             array: image uint8 (H, W, 3) bgr or (bytes,) JPEG, audio int16 (samples, channels),
                 points float32 (points, fields), or any tensor; not written to afterwards.
-            stamp_ns: start of capture on `clock`; default: now.
-            span_ns: how long the capture lasted.
+            stamp_ns: start of capture on `clock`; default: now, and for audio so long ago as the
+                block lasts.
+            span_ns: how long the capture lasted; default: 0, and for audio what its samples last.
             error_ns: bound on the stamp's uncertainty.
             frame_id: coordinate frame of spatial data.
-            fields: of the kind: `encoding`, `rate_hz`, `names` ...
+            fields: of the kind: `encoding`, `rate_hz` (default: 16000), `names` ... Give audio its
+                `first`, the index of its first sample on the source's timeline, where the source
+                counts; without it the stamp says where a block lies and what was lost before it,
+                and without either it goes on where the last ended.
 
         Raises:
             ContractError: no input listens to the topic, or the array does not fit its kind.
             ClosedError: the node was closed.
         """
         now_ns = self.clock.now_ns()
-        header = self._header(topic, array, fields)._replace(
+        self._known(topic)
+        header = Header(
+            topic,
+            Kind.TENSOR,
+            seq=0,
             stamp_ns=now_ns if stamp_ns is None else stamp_ns,
             span_ns=span_ns,
             error_ns=error_ns,
             sent_ns=now_ns,
             frame_id=frame_id,
+            fields=fields,
+            buffers=(BufferSpec(array.dtype.name, array.shape),),
         )
+        header = self._headers.complete(header, stamped=stamp_ns is not None)
         self._hand_in(topic, Message(header, (ArrayPayload(array),)))
 
     def end(self, topic: str) -> None:
@@ -129,7 +136,12 @@ class Embedded:
     # -- results out
 
     def poll(self) -> list[Result]:
-        """Return the results since the last call, shed triggers included; never waits."""
+        """Return the results since the last call, shed triggers included; never waits.
+
+        Raises what the loop has failed with, if it has.
+        """
+        if self._accident is not None:
+            raise self._accident
         return self._desk.take()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -141,6 +153,7 @@ class Embedded:
         while not self._desk.over:
             self.wait()
             yield from self.poll()
+        yield from self.poll()
 
     async def aresults(self) -> AsyncIterator[Result]:
         """Yield results as they come, for asyncio."""
@@ -148,6 +161,7 @@ class Embedded:
             await asyncio.to_thread(self.wait)
             for result in self.poll():
                 yield result
+        self.poll()
 
     def report(self) -> dict[str, Value]:
         """Return the core of a report: outcomes, latency, inputs, digest."""
@@ -193,30 +207,20 @@ class Embedded:
             msg = f"no input of '{self.name}' listens to '{topic}'{hint} (topics: {known})"
             raise ContractError(msg)
 
-    def _header(self, topic: str, array: AnyArray, fields: dict[str, Value]) -> Header:
-        self._known(topic)
-        kind = self._kinds.get(topic, Kind.TENSOR)
-        with self._lock:
-            seq = self._numbers.get(topic, 0)
-            self._numbers[topic] = seq + 1
-            given = {**_implied(kind, array, self._first.get(topic, 0)), **fields}
-            if kind is Kind.AUDIO:
-                self._first[topic] = self._first.get(topic, 0) + len(array)
-        buffers = (BufferSpec(array.dtype.name, array.shape),)
-        header = Header(
-            topic, kind, seq, 0, incarnation=self._incarnation, fields=given, buffers=buffers
-        )
-        trouble = kind_trouble(header)
-        if trouble:
-            msg = f"this does not fit {topic}: {trouble}"
-            raise ContractError(msg)
-        return header
-
     def _hand_in(self, topic: str, message: Message | None) -> None:
         self._coming.append((topic, message))
         self._wake.set()
 
     def _loop(self) -> None:
+        try:
+            self._turns()
+        except BaseException as accident:  # the caller's thread raises it
+            self._accident = accident
+        finally:
+            self._lanes.close()
+            self._desk.end()
+
+    def _turns(self) -> None:
         shell, wake_ns = self._shell, 0
         while not self._closing and not shell.pipeline.done:
             wait_ns = min(wake_ns - self.clock.now_ns(), _LONGEST_WAIT_NS)
@@ -227,8 +231,6 @@ class Embedded:
                 self._take(*self._coming.popleft())
             wake_ns = shell.turn()
         shell.stop()
-        self._lanes.close()
-        self._desk.end()
 
     def _run_ended(self) -> None:
         """Go on in the lane's thread, and leave the rest to the loop."""
@@ -241,19 +243,6 @@ class Embedded:
                 self._shell.end(name)
             else:
                 self._shell.push(name, message)
-
-
-def _implied(kind: Kind, array: AnyArray, first: int) -> dict[str, Value]:
-    """Return the fields of the kind that the array itself implies."""
-    if kind is Kind.IMAGE:
-        encoding = {1: "jpeg", 2: "mono8", 3: "bgr8"}.get(array.ndim, "bgr8")
-        return {"encoding": encoding}
-    if kind is Kind.AUDIO:
-        return {"first": first, "rate_hz": 16_000}
-    if kind is Kind.POINTS and array.ndim == 2:
-        names = ["x", "y", "z", "intensity", *map(str, range(4, array.shape[1]))]
-        return {"names": names[: array.shape[1]]}
-    return {}
 
 
 def fusion_node(graph: Graph, wanted: str) -> GraphNode:

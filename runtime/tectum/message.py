@@ -29,6 +29,8 @@ __all__ = [
     "Sample",
     "SampleRef",
     "Value",
+    "first_of",
+    "sample_index",
     "sample_of",
 ]
 
@@ -225,14 +227,31 @@ def sample_of(header: Header, input_name: str) -> Sample:
         nbytes += spec.nbytes
     if header.kind is not Kind.AUDIO:
         return Sample(ref, header.stamp_ns, header.span_ns, header.error_ns, nbytes)
-    first, rate_hz = header.fields.get("first", 0), header.fields.get("rate_hz", 0)
+    rate_hz = header.fields.get("rate_hz", 0)
     return Sample(
         ref,
         header.stamp_ns,
         header.span_ns,
         header.error_ns,
         nbytes,
-        first=first if isinstance(first, int) else 0,
+        first=first_of(header),
         count=header.buffers[0].shape[0] if header.buffers else 0,
         rate_hz=rate_hz if isinstance(rate_hz, int) else 0,
     )
+
+
+def first_of(header: Header) -> int:
+    """Return the index of the first sample of audio; where none is given, that of its stamp.
+
+    So that a window finds lost blocks of such a source as gaps, to within what its stamps jitter;
+    `tectum.sync.block_index` makes better ones.
+    """
+    first, rate_hz = header.fields.get("first"), header.fields.get("rate_hz")
+    if isinstance(first, int):
+        return first
+    return sample_index(header.stamp_ns, rate_hz) if isinstance(rate_hz, int) else 0
+
+
+def sample_index(stamp_ns: int, rate_hz: int) -> int:
+    """Return the index of the sample at an instant, of a timeline that began in 1970."""
+    return max(0, (2 * stamp_ns * rate_hz + 1_000_000_000) // 2_000_000_000)

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,48 @@ def graph(tmp_path) -> str:
     return str(path)
 
 
+SOUND_GRAPH = """
+<ir_version: 10, opset_import: ["" : 18]>
+level (int16[batch, 3200] sound) => (float[batch, 1] level)
+<int64[1] axis = {1}, float[1] thousand = {1000.0}> {
+    numbers = Cast<to: int = 1>(sound)
+    mean = ReduceMean(numbers, axis)
+    level = Div(mean, thousand)
+}
+"""
+"""The mean of 200 ms, in thousandths."""
+SOUND: dict[str, Any] = {
+    "model": "test/sound",
+    "version": 1,
+    "licence": "Apache-2.0",
+    "modality": "sound",
+    "inputs": [
+        {"name": "sound", "kind": "audio", "dtype": "int16", "shape": ["batch", 3200],
+         "rate_hz": 16000},
+    ],
+    "outputs": [
+        {"name": "level", "role": "probability", "dtype": "float32", "shape": ["batch", 1]},
+    ],
+}  # fmt: skip
+HEARD = """
+graph: heard
+budget: none
+nodes:
+  eye: {run: simulated_camera, rate: 10Hz}
+  ear: {run: simulated_microphone}
+  level:
+    run: fusion
+    trigger: eye
+    inputs:
+      eye: {topic: eye/image, encoder: ./eye}
+      ear:
+        topic: ear/audio
+        align: {window: {duration: 200ms, coverage: 0.5}}
+        encoder: ./ear
+    head: {late: mean}
+"""
+
+
 def grey(level: int) -> np.ndarray:
     return np.full((4, 6, 3), level, np.uint8)
 
@@ -61,6 +104,41 @@ def test_what_is_pushed_is_fused_in_order(graph) -> None:
     assert all(np.allclose(result.arrays["bright"], 0.4) for result in results)
     assert report["triggers"] == 5
     assert report["decisions_sha256"] == both.digest
+
+
+def test_audio_that_was_lost_is_a_gap_of_the_window_where_it_was_lost(tmp_path) -> None:
+    # 15 blocks of 20 ms, each as loud as its number; 9 and 10 never come; the window is 5 to 14
+    write_model(tmp_path / "eye", ENCODER_GRAPH, ENCODER)
+    write_model(tmp_path / "ear", SOUND_GRAPH, SOUND)
+    path = tmp_path / "heard.yaml"
+    path.write_text(HEARD)
+    with tectum_launch.embed(str(path)) as level:
+        begin_ns = level.clock.now_ns() - NS_PER_S
+        for number in range(16):
+            if number not in (9, 10):
+                block = np.full((320, 1), 10 * number, np.int16)
+                level.push("ear/audio", block, begin_ns + number * 20 * NS_PER_MS)
+        level.push("eye/image", grey(1), begin_ns + 300 * NS_PER_MS)
+        level.end("eye/image")
+        level.end("ear/audio")
+        (result,) = level.results()
+    loudness = sum(n for n in range(5, 15) if n not in (9, 10)) / 10
+    assert np.allclose(result.arrays["level"], 10 * loudness / 1000)
+    assert result.document["outcome"] == "complete"
+
+
+def test_an_accident_of_the_loop_is_raised_to_who_waits_for_results(graph, monkeypatch) -> None:
+    both = tectum_launch.embed(graph)
+
+    def fail() -> int:
+        msg = "no turn"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(both._shell, "turn", fail)
+    both.push("left/image", grey(1))
+    with pytest.raises(RuntimeError, match="no turn"):
+        list(both.results())
+    both.close()
 
 
 def test_a_missing_eye_is_said_in_the_result(graph) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tectum.errors import ModelError
 from tectum.inference.stage import Cut
-from tectum.message import Kind, Message
+from tectum.message import Kind, Message, first_of
 
 __all__ = ["Sound", "assemble"]
 
@@ -39,7 +39,7 @@ def assemble(cut: Cut, rate_hz: int) -> Sound:
     covered = np.zeros(length, np.bool_)
     for message in cut.messages:
         block = _mono(message)
-        offset = _first(message) - begin
+        offset = first_of(message.header) - begin
         low, high = max(offset, 0), min(offset + len(block), length)
         if low < high:
             samples[low:high] = block[low - offset : high - offset]
@@ -60,11 +60,6 @@ def _check(message: Message, rate_hz: int) -> None:
         raise ModelError(msg)
 
 
-def _first(message: Message) -> int:
-    first = message.header.fields.get("first", 0)
-    return first if isinstance(first, int) else 0
-
-
 def _mono(message: Message) -> NDArray[np.int16]:
     block = message.array()
     if block.ndim == 1 or block.shape[1] == 1:
@@ -73,6 +68,6 @@ def _mono(message: Message) -> NDArray[np.int16]:
 
 
 def _extent(messages: Sequence[Message]) -> tuple[int, int]:
-    begin = min(_first(message) for message in messages)
-    end = max(_first(message) + message.array().shape[0] for message in messages)
+    begin = min(first_of(message.header) for message in messages)
+    end = max(first_of(message.header) + message.array().shape[0] for message in messages)
     return begin, end - begin

@@ -1,19 +1,16 @@
-"""The buffer of one input: samples in stamp order, what can still follow, and who is heard.
+"""The stream of one input: what is held, what can still follow, and who is heard.
 
-Bounded in time and bytes. It holds facts only; which sample belongs to a trigger is the
-alignment's to say. Samples behind the held part stay as bare stamps for a while, so that a refusal
-can still name the best candidate. Columns instead of records: bisection then runs in C.
+It holds facts only; which sample belongs to a trigger is the alignment's to say.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-
-from tectum.message import Sample, SampleRef
+from tectum.message import Sample
 from tectum.pipeline.plan import InputPlan
+from tectum.sync.buffer import Buffer
 from tectum.sync.cadence import LEARN_FROM, UNKNOWN, learn_cadence
-from tectum.sync.clock_watch import AHEAD_NS, BEHIND_NS, ClockWatch
 from tectum.sync.listening import TRANSITIONS, Listening
+from tectum.sync.oddities import REFUSED, Oddities
 
 __all__ = ["LEAST_SILENCE_NS", "NEVER_NS", "REFUSED", "TRIGGER_SILENCE_NS", "Stream"]
 
@@ -22,71 +19,36 @@ LEAST_SILENCE_NS = 250_000_000
 no longer than their deadline."""
 TRIGGER_SILENCE_NS = 100_000_000
 """Of an input that triggers: without it there is no set at all."""
-REFUSED = ("stamp_zero", "stamp_future", "clock_ahead", "duplicate")
-"""Oddities of a sample that is not taken up."""
 
 NEVER_NS = 1 << 62
 """Later than any stamp: the bound of an input from which nothing is expected."""
 
-_REMEMBERED = 512
 _FIRST_SOUND_NS = 1_000_000_000
 _SWAP_NS = 20_000_000
 """Two messages that change places on their way are waited for where a period is no longer."""
-_STEP_PERIODS = 4
-_LEAST_STEP_NS = 50_000_000
-_UNKNOWN_STEP_NS = 500_000_000
 
 
-class Stream:
+class Stream(Buffer):
     """One input's samples and rhythm."""
 
     __slots__ = (
-        "_former_life",
-        "_halves",
-        "_held_bytes",
-        "_history_ns",
         "_learn_after",
-        "_life",
-        "_newest_seq",
-        "_offset_ns",
+        "_oddities",
         "_silence_ns",
         "_unlearned",
         "added_ns",
-        "arrivals",
-        "ats",
         "cadence",
-        "counts",
-        "dropped",
-        "ends",
         "expected",
-        "first_held",
         "heard_ns",
         "least_silence_ns",
-        "plan",
         "promised_ns",
-        "runs",
-        "samples",
         "state",
-        "told",
         "usable_ns",
-        "watch",
     )
 
     def __init__(self, plan: InputPlan, reach_ns: int = 0) -> None:
         """Begin empty and unheard; `reach_ns` is how far back its alignment looks."""
-        self.plan = plan
-        self._history_ns = plan.history_ns + reach_ns
-        self._offset_ns = plan.offset_ns
-        self._halves = ("start", "middle", "end").index(plan.reference)
-        """How many halves of its span a sample's reference point is after its stamp."""
-        self.ats: list[int] = []
-        self.ends: list[int] = []
-        self.arrivals: list[int] = []
-        self.samples: list[Sample] = []
-        self.runs: list[int] = []
-        """Of a derived stream (`on: sample`): the run that made each; -1 elsewhere."""
-        self.first_held = 0
-        """Samples before this index are bare stamps: their payload was freed."""
+        super().__init__(plan, reach_ns)
         self.heard_ns = 0
         self.added_ns = 0
         """Reference point of the sample that was added last."""
@@ -98,18 +60,11 @@ class Stream:
         self.state = Listening.UNHEARD
         self.expected = True
         """More may come soon."""
-        self.counts: dict[str, int] = {"received": 0, "used": 0}
-        self.dropped: list[SampleRef | int] = []
-        """What `add` let go of; the owner frees it and empties this."""
-        self.watch = ClockWatch()
-        self.told = False
-        """The oddity of the sample that was added last was told before: it need not be again."""
-        self._life = self._former_life = self._newest_seq = -1
         self.cadence = UNKNOWN
         """Learned after 1, 2, 4 ... 64 more samples, and at once when a bound of it is broken."""
         self._silence_ns = plan.silent_after_ns or _FIRST_SOUND_NS
         self._unlearned, self._learn_after = 0, 1
-        self._held_bytes = 0
+        self._oddities = Oddities(self)
 
     # -- facts in
 
@@ -125,8 +80,8 @@ class Stream:
         if self._halves:
             at_ns += sample.span_ns * self._halves // 2
         self.counts["received"] += 1
-        self.told = False
-        oddity = self._oddity(now_ns, at_ns, sample)
+        period_ns = self.cadence.period_ns or self.plan.period_ns
+        oddity = self._oddities.of(now_ns, at_ns, sample, period_ns)
         if oddity:
             self.counts[oddity] = self.counts.get(oddity, 0) + 1
             if oddity in REFUSED:
@@ -134,21 +89,16 @@ class Stream:
             if oddity == "clock_step":
                 self._forget()
         self.heard_ns, self.added_ns = now_ns, at_ns
-        ref = sample.ref
-        if ref.incarnation != self._life:
-            self._recognise(ref)
-        elif ref.seq > self._newest_seq:
-            self._newest_seq = ref.seq
         if not self.ats or at_ns > self.ats[-1]:
             self._append(now_ns, at_ns, sample, run)
         else:
-            self._insert(now_ns, at_ns, sample, run)
+            self.insert(now_ns, at_ns, sample, run)
         return oddity
 
-    def at_ns(self, sample: Sample) -> int:
-        """Return the instant that a sample stands for: its reference point, less the offset."""
-        at_ns = sample.stamp_ns - self._offset_ns
-        return at_ns + sample.span_ns * self._halves // 2 if self._halves else at_ns
+    @property
+    def told(self) -> bool:
+        """Return whether the oddity of the last sample was told before: it need not be again."""
+        return self._oddities.told
 
     def promise(self, stamp_ns: int) -> None:
         """Take up that nothing with a stamp before `stamp_ns` follows."""
@@ -165,12 +115,19 @@ class Stream:
 
     def _forget(self) -> None:
         """Drop all samples and the rhythm: the source's clock has been set."""
-        self.dropped.extend(self.release_all())
-        for column in (self.ats, self.ends, self.arrivals, self.samples, self.runs):
-            column.clear()
-        self.first_held = self._held_bytes = 0
-        self.cadence, self.promised_ns, self._newest_seq = UNKNOWN, -NEVER_NS, -1
+        self.clear()
+        self.cadence, self.promised_ns = UNKNOWN, -NEVER_NS
         self._unlearned, self._learn_after = 0, 1
+
+    def _append(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:
+        """Add a sample in order; what is quicker than the bounds allow is learned at once."""
+        cadence, ats = self.cadence, self.ats
+        self._unlearned += 1
+        if now_ns - at_ns < cadence.soonest_ns or (ats and at_ns - ats[-1] < cadence.shortest_ns):
+            self._unlearned = LEARN_FROM
+        self.append(now_ns, at_ns, sample, run)
+        if self._unlearned >= self._learn_after:
+            self._learn()
 
     # -- what is known
 
@@ -259,167 +216,3 @@ class Stream:
         answerable_ns = self.ends[-1] + self.usable_ns + 2 * period_ns - period_ns // 16
         least_ns = max(2 * period_ns + self.cadence.jitter_ns, self.least_silence_ns)
         return max(self.heard_ns + least_ns, min(silent_at_ns, answerable_ns))
-
-    # -- queries of alignments: indices into the columns, -1 for none
-
-    def nearest(self, t_ns: int) -> int:
-        """Return the index of the held sample nearest to `t_ns`; of equals the earlier."""
-        after = bisect_left(self.ats, t_ns, self.first_held)
-        if after == len(self.ats):
-            return after - 1 if after > self.first_held else -1
-        if after == self.first_held or self.ats[after] - t_ns < t_ns - self.ats[after - 1]:
-            return after
-        return after - 1
-
-    def newest_until(self, t_ns: int, *, freed: bool = False) -> int:
-        """Return the index of the newest sample whose reference point is not after `t_ns`.
-
-        Looks at held samples, or with `freed` at all remembered stamps.
-        """
-        first = 0 if freed else self.first_held
-        index = bisect_right(self.ats, t_ns, first) - 1
-        return index if index >= first else -1
-
-    def candidate(self, t_ns: int) -> int:
-        """Return the index nearest to `t_ns` among all remembered stamps, freed ones included."""
-        after = bisect_left(self.ats, t_ns)
-        if after == len(self.ats):
-            return after - 1
-        if after == 0 or self.ats[after] - t_ns < t_ns - self.ats[after - 1]:
-            return after
-        return after - 1
-
-    def holds(self, sample: Sample) -> bool:
-        """Return whether this very message is held."""
-        index = bisect_left(self.ats, self.at_ns(sample), self.first_held)
-        return index < len(self.ats) and self.samples[index].ref == sample.ref
-
-    # -- letting go
-
-    def release_before(self, horizon_ns: int) -> list[SampleRef | int]:
-        """Let go of held samples that end at or before `horizon_ns`; return what to free."""
-        ends, count = self.ends, len(self.ats)
-        last = self.first_held
-        while last < count and ends[last] <= horizon_ns and self.ats[last] < horizon_ns:
-            last += 1
-        return self._release(last)
-
-    def overfull(self) -> bool:
-        """Return whether the buffer holds more time or bytes than it may."""
-        if self.first_held >= len(self.ats):
-            return False
-        held_ns = self.ats[-1] - self.ats[self.first_held]
-        return held_ns > self._history_ns or self._held_bytes > self.plan.history_bytes
-
-    def release_oldest(self) -> list[SampleRef | int]:
-        """Let go of the oldest held sample because the buffer is full; counted as evicted."""
-        self.counts["evicted"] = self.counts.get("evicted", 0) + 1
-        return self._release(self.first_held + 1)
-
-    def release_all(self) -> list[SampleRef | int]:
-        """Let go of every held sample: its owner keeps what it still needs."""
-        return self._release(len(self.ats))
-
-    def _release(self, last: int) -> list[SampleRef | int]:
-        if last == self.first_held:
-            return []
-        released = self.samples[self.first_held : last]
-        self._held_bytes -= sum([sample.nbytes for sample in released])
-        freed: list[SampleRef | int] = [sample.ref for sample in released]
-        if self.runs[last - 1] >= 0:
-            freed = [*self.runs[self.first_held : last]]
-        self.first_held = last
-        if last > _REMEMBERED:
-            surplus = last - _REMEMBERED // 2
-            for column in (self.ats, self.ends, self.arrivals, self.samples, self.runs):
-                del column[:surplus]
-            self.first_held -= surplus
-        return freed
-
-    # -- parts of add
-
-    def _append(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:
-        """Add a sample in order; what is quicker than the bounds allow is learned at once."""
-        cadence, ats = self.cadence, self.ats
-        self._unlearned += 1
-        if now_ns - at_ns < cadence.soonest_ns or (ats and at_ns - ats[-1] < cadence.shortest_ns):
-            self._unlearned = LEARN_FROM
-        self._held_bytes += sample.nbytes
-        ats.append(at_ns)
-        self.ends.append(sample.stamp_ns - self._offset_ns + sample.span_ns)
-        self.arrivals.append(now_ns)
-        self.samples.append(sample)
-        self.runs.append(run)
-        if self._unlearned >= self._learn_after:
-            self._learn()
-
-    def _oddity(self, now_ns: int, at_ns: int, sample: Sample) -> str:
-        if sample.stamp_ns <= 0:
-            return "stamp_zero"
-        ahead_ns = at_ns - now_ns
-        if ahead_ns > AHEAD_NS:
-            return self._ahead(ahead_ns)
-        oddity = self._order(at_ns, sample)
-        if not oddity and (ahead_ns < -BEHIND_NS or self.watch.off):
-            return self._clock(ahead_ns)
-        return oddity
-
-    def _ahead(self, ahead_ns: int) -> str:
-        """Return what is odd about a stamp that lies in the future: itself, or the whole clock."""
-        change = self.watch.see(ahead_ns)
-        self.told = self.watch.off and not change
-        return "clock_ahead" if self.watch.off else "stamp_future"
-
-    def _clock(self, ahead_ns: int) -> str:
-        """Return what is new about the clock of the stamps; a wrong one counts each sample."""
-        change = self.watch.see(ahead_ns)
-        if self.watch.off and not change and ahead_ns < -BEHIND_NS:
-            self.counts["clock_behind"] = self.counts.get("clock_behind", 0) + 1
-        return change
-
-    def _order(self, at_ns: int, sample: Sample) -> str:
-        """Return what is odd about the place of a stamp among the others."""
-        in_order = not self.ats or at_ns > self.ats[-1]
-        life = sample.ref.incarnation
-        if in_order and life == self._life:
-            return ""
-        reborn = life not in (self._life, self._former_life)
-        if in_order:
-            return "restarted" if reborn and self._life >= 0 else ""
-        if reborn or self._stepped_back(at_ns, sample.ref):
-            return "clock_step"
-        index = bisect_left(self.ats, at_ns)
-        return "duplicate" if self.ats[index] == at_ns else "stamp_disorder"
-
-    def _stepped_back(self, at_ns: int, ref: SampleRef) -> bool:
-        """Return whether the source's clock was set back: later in sequence, far earlier in stamp.
-
-        A message that was overtaken on its way has the earlier sequence number.
-        """
-        back_ns = self.ats[-1] - at_ns
-        if back_ns > self._history_ns:
-            return True
-        if ref.incarnation != self._life or ref.seq <= self._newest_seq:
-            return False
-        period_ns = self.period_ns()
-        least_ns = max(_STEP_PERIODS * period_ns, _LEAST_STEP_NS) if period_ns else _UNKNOWN_STEP_NS
-        return back_ns > least_ns
-
-    def _recognise(self, ref: SampleRef) -> None:
-        """Take up a new life of the source, unless it is a straggler of the former one."""
-        if ref.incarnation != self._former_life:
-            self._life, self._former_life, self._newest_seq = ref.incarnation, self._life, ref.seq
-
-    def _insert(self, now_ns: int, at_ns: int, sample: Sample, run: int) -> None:
-        """Sort a sample in; one that belongs among the released is let go of at once."""
-        index = bisect_left(self.ats, at_ns)
-        self.ats.insert(index, at_ns)
-        self.ends.insert(index, sample.stamp_ns - self._offset_ns + sample.span_ns)
-        self.arrivals.insert(index, now_ns)
-        self.samples.insert(index, sample)
-        self.runs.insert(index, run)
-        if index < self.first_held:
-            self.first_held += 1
-            self.dropped.append(run if run >= 0 else sample.ref)
-        else:
-            self._held_bytes += sample.nbytes

@@ -452,7 +452,7 @@ def test_the_budget_that_is_named_is_enough_and_a_smaller_one_is_not() -> None:
     assert outcome(105) != "complete"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4, deadline=None)
 @given(
     period_ms=st.integers(min_value=20, max_value=300),
     phase_ms=st.integers(min_value=0, max_value=299),

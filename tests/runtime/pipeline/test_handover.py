@@ -50,7 +50,7 @@ def _drive(
     return simulate(plan, events, fixed_durations({"head": HEAD_NS}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(
     period_ms=st.sampled_from([50, 80, 100, 200]),
     budget_ms=st.integers(60, 300),
@@ -73,7 +73,7 @@ def test_no_gap_is_longer_than_two_periods_and_no_instant_is_answered_twice(
     assert real + counts.get("covered", 0) == counts["received"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=settings().max_examples // 4, deadline=None)
 @given(begin_ms=st.integers(1_600, 2_000), seed=st.integers(0, 1 << 16))
 def test_two_lost_messages_in_a_row_are_no_silence_where_the_budget_spares_a_period(
     begin_ms: int, seed: int

@@ -121,7 +121,7 @@ def test_an_exchange_that_took_less_than_no_time_is_passed_over() -> None:
     assert not peer.known
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(
     st.integers(-(10**12), 10**12),
     st.floats(-150, 150),
