@@ -17,6 +17,7 @@ from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
 from tectum_launch.commands.demo import demo
 from tectum_launch.commands.doctor import doctor
+from tectum_launch.commands.graph import graph
 from tectum_launch.commands.import_ import import_
 from tectum_launch.commands.keys import keys
 from tectum_launch.commands.launch import launch
@@ -59,8 +60,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    demo, doctor, launch, check, topics, echo, hz, record, replay, view, why, log, import_, models,
-    nodes, keys, schema,
+    demo, doctor, launch, check, graph, topics, echo, hz, record, replay, view, why, log, import_,
+    models, nodes, keys, schema,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -34,8 +34,8 @@ def graph_json_schema(runs: Iterable[str] | None = None) -> dict[str, Any]:
     A node whose own libraries are not installed is left open.
     """
     nodes = {run: _config(run) for run in (registered() if runs is None else runs)}
-    configs: set[type[NodeConfig]] = {config for config in nodes.values() if config}
-    order = sorted(configs | {EntryConfig, GraphConfig}, key=_full_name)
+    models: set[type[NodeConfig]] = {EntryConfig, GraphConfig, *filter(None, nodes.values())}
+    order = sorted(models, key=_full_name)
     pairs: list[tuple[type[BaseModel], Literal["validation", "serialization"]]]
     pairs = [(model, "validation") for model in order]
     named, document = models_json_schema(pairs, ref_template=_PLACE)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.ledger.words import clock_words
 from tectum.message import AnyArray, BufferSpec, Header, Kind, Message
 
-__all__ = ["clock_text", "message_document", "message_text"]
+__all__ = ["message_document", "message_text"]
 
 _FEW = 6
 """So many numbers are written out."""
@@ -24,8 +23,8 @@ def message_text(message: Message) -> str:
     header = message.header
     if header.kind in (Kind.PROMISE, Kind.END):
         said = "nothing older follows" if header.kind is Kind.PROMISE else "the source has ended"
-        return f"{clock_text(header.stamp_ns)}  {header.topic}  {header.kind}: {said}"
-    return f"{clock_text(header.stamp_ns)}  {header.topic} #{header.seq}  {_content(message)}"
+        return f"{clock_words(header.stamp_ns)}  {header.topic}  {header.kind}: {said}"
+    return f"{clock_words(header.stamp_ns)}  {header.topic} #{header.seq}  {_content(message)}"
 
 
 def message_document(message: Message, *, values: bool = False) -> dict[str, Any]:
@@ -47,12 +46,6 @@ def message_document(message: Message, *, values: bool = False) -> dict[str, Any
     if values:
         document["values"] = [_plain(payload.array().tolist()) for payload in message.payloads]
     return document
-
-
-def clock_text(stamp_ns: int) -> str:
-    """Return the time of day in UTC, to the millisecond."""
-    at = datetime.fromtimestamp(stamp_ns // NS_PER_S, tz=UTC)
-    return f"{at:%H:%M:%S}.{stamp_ns % NS_PER_S // NS_PER_MS:03d}"
 
 
 def _content(message: Message) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from tectum.message import Kind
 from tectum.testing.messages import make_message
-from tectum_launch.summaries import clock_text, message_document, message_text
+from tectum_launch.summaries import message_document, message_text
 
 STAMP_NS = 1_795_527_886_154_321_000
 
@@ -100,7 +100,3 @@ def test_a_message_is_plain_data_for_json():
     assert document["values"] == [[1.0, None]]
     assert document["fields"] == {"names": ["gyro"], "raw": "3 bytes", "bias": None}
     assert "values" not in message_document(message)
-
-
-def test_times_of_day_are_utc_to_the_millisecond():
-    assert clock_text(STAMP_NS) == "13:44:46.154"
