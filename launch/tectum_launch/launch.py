@@ -15,7 +15,7 @@ from tectum_launch.graph import Graph
 from tectum_launch.hosts import answering_for_the_clock
 from tectum_launch.ledgers import keep_ledgers
 from tectum_launch.members import Limits
-from tectum_launch.report import assemble_report, fusion_reports
+from tectum_launch.report import assemble_report, fusion_reports, recording_reports
 from tectum_launch.run_folder import RunFolder
 from tectum_launch.supervisor import Listener, Supervisor
 
@@ -59,7 +59,14 @@ def launch(
         fusion = fusion_reports(graph, folder.path)
         here = [node.name for node in graph.here if node.fusion]
         verdicts = judge(graph.faults, fusion, here)
-        report = assemble_report(graph, fusion, supervisor.supervision, clock.now_ns(), verdicts)
+        report = assemble_report(
+            graph,
+            fusion,
+            supervisor.supervision,
+            clock.now_ns(),
+            verdicts,
+            recording_reports(graph, folder.path),
+        )
         if fusion:
             keep_ledgers(folder.path)
     finally:

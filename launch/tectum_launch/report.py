@@ -1,8 +1,9 @@
 """The report of a run: what its fusion nodes counted, and what supervision saw.
 
-Each fusion node leaves `<node>.report.json` in the run's folder, once a second and at its end. The
-report has one entry per fusion node under `fusion`, and the same keys at its top level: those of
-the only fusion node, or totals over several. docs/results.md describes the keys.
+Each fusion node leaves `<node>.report.json` in the run's folder, once a second and at its end, each
+recorder `<node>.recording.json`. The report has one entry per fusion node under `fusion`, and the
+same keys at its top level: those of the only fusion node, or totals over several. docs/results.md
+describes the keys.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "fusion_reports",
     "fusion_text",
     "merged_fusion",
+    "recording_reports",
     "report_text",
 ]
 
@@ -42,12 +44,23 @@ def fusion_reports(graph: Graph, folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def recording_reports(graph: Graph, folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what each recorder of `graph` left in the run's folder, where it left anything."""
+    found = {}
+    for node in graph.nodes:
+        path = folder / f"{node.name}.recording.json"
+        if path.is_file():
+            found[node.name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def assemble_report(
     graph: Graph,
     fusion: Mapping[str, Mapping[str, Any]],
     supervision: Supervision,
     ended_ns: int,
     verdicts: Sequence[Verdict] = (),
+    recordings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the report of a run whose last process was gone at `ended_ns` on the graph clock.
 
@@ -77,6 +90,7 @@ def assemble_report(
         "restarts": supervision.restarts,
         "faults": [dict(record) for record in graph.faults.records],
         "assertions": [verdict.document() for verdict in verdicts],
+        "recordings": {name: dict(account) for name, account in (recordings or {}).items()},
         **merged_fusion(fusion),
         "fusion": {name: dict(document) for name, document in fusion.items()},
     }
@@ -89,6 +103,8 @@ def report_text(report: Mapping[str, Any]) -> str:
     lines = [f"{report['graph']} ran {report['duration_s']:.1f} s: {report['ended_because']}"]
     for name, document in report["fusion"].items():
         lines += fusion_text(name, document)
+    for name, account in report["recordings"].items():
+        lines.append(f"{name} {account['sentence']}")
     for death in report["deaths"]:
         restarted = report["restarts"].get(death["node"], 0)
         after = "it was restarted" if restarted else "the graph went on without it"

@@ -1,8 +1,8 @@
 """A thread that writes a log, so that whoever receives messages never waits for a disk.
 
 Messages wait in a queue that is bounded in bytes; what finds it full is left out and counted.
-Pictures are encoded here. When the disk runs full, or cannot be written, recording stops and the
-rest of the graph goes on; the log is whole up to there.
+Pictures are encoded here. When the disk runs full, or cannot be written, recording stops, the file
+is finished, and the rest of the graph goes on.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tectum.clock import NS_PER_S, Clock
 from tectum.errors import DataError
 from tectum.message import Message
-from tectum.recording.writer import LogWriter
+from tectum.recording.series import LogSeries
 
 __all__ = ["LogThread", "LogThreadLimits"]
 
@@ -34,15 +34,23 @@ class LogThreadLimits:
 class LogThread:
     """Writes what is `put`, until `close`. `put` and `close` are for one thread."""
 
-    def __init__(self, writer: LogWriter, clock: Clock, limits: LogThreadLimits) -> None:
-        """Start to write with `writer`, which belongs to this thread from now on."""
-        self.left_out = 0
-        """Messages that found the queue full, or came after recording had stopped."""
+    def __init__(
+        self,
+        series: LogSeries,
+        clock: Clock,
+        limits: LogThreadLimits,
+        facts: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Start to write into `series`, which belongs to this thread from now on.
+
+        `facts` are asked for when a file ends; from any thread.
+        """
+        self._left_out = 0
         self.refused = 0
         """Messages that cannot be stored: pictures that do not become JPEG."""
         self.stopped = ""
         """Why recording has stopped before its time; empty: it has not."""
-        self._writer, self._clock, self._limits = writer, clock, limits
+        self._series, self._clock, self._limits, self._facts = series, clock, limits, facts
         self._changed = threading.Condition()
         self._queue: deque[tuple[Message, int]] = deque()
         self._queued_bytes = 0
@@ -52,14 +60,24 @@ class LogThread:
         self._thread.start()
 
     @property
+    def left_out(self) -> int:
+        """Return the messages that found the queue or the disk full, or came after the stop."""
+        return self._left_out + self._series.lost
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the files so far."""
+        return tuple(str(path) for path in self._series.files)
+
+    @property
     def written_bytes(self) -> int:
         """Return the bytes of records written so far."""
-        return self._writer.bytes
+        return self._series.bytes
 
     @property
     def written(self) -> int:
         """Return how many messages have been written."""
-        return self._writer.messages
+        return self._series.messages
 
     def put(self, message: Message, arrived_ns: int) -> bool:
         """Hand a message over; return False where it is left out. Never waits."""
@@ -67,7 +85,7 @@ class LogThread:
         with self._changed:
             full = self._queued_bytes + nbytes > self._limits.queue_bytes and self._queue
             if full or self.stopped:
-                self.left_out += 1
+                self._left_out += 1
                 message.release()
                 return False
             self._queue.append((message, arrived_ns))
@@ -75,27 +93,33 @@ class LogThread:
             self._changed.notify()
         return True
 
-    def close(self, facts: dict[str, str]) -> None:
-        """Write what waits and `facts` about the recording, finish the file and end the thread."""
+    def close(self) -> None:
+        """Write what waits, finish the file and end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join()
-        self._guarded(lambda: self._writer.write_facts("tectum/recording", self._facts(facts)))
-        self._guarded(self._writer.close)
+        self._finish()
 
-    def _facts(self, facts: dict[str, str]) -> dict[str, str]:
-        counts = {"messages": self.written, "left_out": self.left_out, "refused": self.refused}
+    def _all_facts(self) -> dict[str, str]:
+        """Return what is said of the recording in a file that ends now."""
+        counts = {
+            "messages": self._series.file_messages,
+            "left_out": self.left_out,
+            "refused": self.refused,
+        }
         texts = {name: str(count) for name, count in counts.items()}
-        return {**texts, "stopped": self.stopped, **facts}
+        return {**texts, "stopped": self.stopped, **self._facts()}
 
     def _run(self) -> None:
         try:
             while (batch := self._next()) is not None:
                 for message, arrived_ns in batch:
                     self._write(message, arrived_ns)
-                self._guarded(lambda: self._writer.flush_at(self._clock.now_ns()))
+                self._guarded(lambda: self._series.flush_at(self._clock.now_ns()))
                 self._look_at_disk()
+                if self.stopped:
+                    self._finish()
         except Exception as error:
             self.stopped = f"{type(error).__name__}: {error}"  # said by who closes; and a bug
             raise
@@ -112,10 +136,13 @@ class LogThread:
 
     def _write(self, message: Message, arrived_ns: int) -> None:
         try:
+            if not self.stopped and self._series.is_due(arrived_ns):
+                self._guarded(lambda: self._series.begin_next(self._all_facts(), arrived_ns))
             if not self.stopped:
-                self._writer.write(message, arrived_ns)
+                self._series.write(message, arrived_ns)
             else:
-                self.left_out += 1
+                with self._changed:
+                    self._left_out += 1
         except DataError as error:
             self._failed(error)
         finally:
@@ -131,20 +158,28 @@ class LogThread:
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
-            action()
+            if not self._series.closed:
+                action()
         except DataError as error:
             self.stopped = self.stopped or str(error)
+
+    def _finish(self) -> None:
+        self._guarded(lambda: self._series.close(self._all_facts()))
 
     def _look_at_disk(self) -> None:
         now_ns = self._clock.now_ns()
         if now_ns < self._look_at_ns or self.stopped:
             return
         self._look_at_ns = now_ns + _LOOK_EVERY_NS
-        free = shutil.disk_usage(self._writer.path.parent).free
+        folder = self._series.path.parent
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            self.stopped = f"{folder} is gone: {error.strerror}"
+            return
         if free < self._limits.min_free_bytes:
-            self._guarded(self._writer.flush)
             self.stopped = (
-                f"only {free / 1e6:.0f} MB are free at {self._writer.path.parent} and "
+                f"only {free / 1e6:.0f} MB are free at {folder} and "
                 f"{self._limits.min_free_bytes / 1e6:.0f} MB must stay"
             )
 

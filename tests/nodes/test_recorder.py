@@ -1,5 +1,6 @@
 """The recorder writes all that is said, says what it could not, and stops rather than harms."""
 
+import json
 import logging
 import shutil
 import signal
@@ -15,8 +16,9 @@ from tectum.errors import DataError
 from tectum.message import Kind, Value
 from tectum.node.control import Order, State
 from tectum.recording.mend import mend
+from tectum.recording.names import parts_of
 from tectum.recording.reader import LogReader
-from tectum.recording.writer import LogWriter
+from tectum.recording.series import LogSeries, Split
 from tectum.testing import FakeClock, MemoryContext
 from tectum.testing.messages import make_message
 from tectum.testing.nodes import Metronome
@@ -44,11 +46,11 @@ RUN: dict[str, Any] = {
 class Stage:
     """A graph in memory: a recorder, and publishers of camera and fusion."""
 
-    def __init__(self, **config: object) -> None:
+    def __init__(self, folder: Path, **config: object) -> None:
         self.bus = MemoryBus(FakeClock(EPOCH_NS))
         self.camera = self.bus.publisher("camera", incarnation=11)
         self.fusion = self.bus.publisher("fusion", incarnation=12)
-        self.context = MemoryContext("recorder", bus=self.bus, run=RUN)
+        self.context = MemoryContext("recorder", bus=self.bus, run=RUN, folder=folder)
         self.node = RecorderNode(RecorderNode.Config(**config))
         self.node.open(self.context)
         for publisher in (self.camera, self.fusion):
@@ -82,7 +84,7 @@ class Stage:
 
 def test_everything_said_is_in_the_log(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
-    stage = Stage(path=str(path), images="raw")
+    stage = Stage(tmp_path, path=str(path), images="raw")
     stage.fusion.latch("result", {"fact": "plan", "plan": {"name": "fusion"}})
     for seq in range(5):
         stage.say(seq)
@@ -116,7 +118,7 @@ def test_everything_said_is_in_the_log(tmp_path: Path) -> None:
 
 def test_only_the_topics_that_are_wanted_are_recorded(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
-    stage = Stage(path=str(path), topics=["camera/*"])
+    stage = Stage(tmp_path, path=str(path), topics=["camera/*"])
     stage.say(0)
     stage.end()
 
@@ -128,9 +130,9 @@ def test_the_log_is_named_after_graph_and_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Stage().end()
+    Stage(tmp_path).end()
 
-    assert [path.name for path in tmp_path.iterdir()] == ["drive-19700101-001640.mcap"]
+    assert [path.name for path in tmp_path.glob("*.mcap")] == ["drive-19700101-001640.mcap"]
 
 
 def test_a_log_that_exists_is_refused_unless_it_may_be_replaced(tmp_path: Path) -> None:
@@ -138,26 +140,26 @@ def test_a_log_that_exists_is_refused_unless_it_may_be_replaced(tmp_path: Path) 
     path.write_text("precious")
 
     with pytest.raises(DataError, match="exists already"):
-        Stage(path=str(path))
-    Stage(path=str(path), overwrite=True).end()
+        Stage(tmp_path, path=str(path))
+    Stage(tmp_path, path=str(path), overwrite=True).end()
     with LogReader(path) as reader:
         assert reader.finished
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the folder .*nowhere does not exist; create it first"):
-        Stage(path=str(tmp_path / "nowhere/log.mcap"))
+        Stage(tmp_path, path=str(tmp_path / "nowhere/log.mcap"))
 
 
 def test_a_disk_that_is_too_full_at_the_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"only \d+ MB are free .*: make room, or lower min_free"):
-        Stage(path=str(tmp_path / "log.mcap"), min_free_mb=10**9)
+        Stage(tmp_path, path=str(tmp_path / "log.mcap"), min_free_mb=10**9)
     assert not (tmp_path / "log.mcap").exists()
 
 
 def test_gaps_are_counted_in_the_log(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
-    stage = Stage(path=str(path))
+    stage = Stage(tmp_path, path=str(path))
     stage.say(0)
     stage.wait_until_written(2)
     lost = stage.bus.publisher("camera", incarnation=11)
@@ -171,7 +173,7 @@ def test_gaps_are_counted_in_the_log(tmp_path: Path) -> None:
         assert reader.metadata["tectum/recording"]["gaps"] == "{'camera/image': 3}"
 
 
-class SlowWriter(LogWriter):
+class SlowSeries(LogSeries):
     """A log on a disk that does not take anything for now."""
 
     def write(self, message: Any, arrived_ns: int) -> None:
@@ -189,14 +191,14 @@ def cloud(seq: int) -> Any:
 
 def test_what_finds_the_queue_full_is_left_out_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
-    writer = SlowWriter(path)
+    writer = SlowSeries(path)
     writer.held = True
     thread = LogThread(writer, FakeClock(), LogThreadLimits(30_000, 0))
     while writer.messages == 0:  # the first is taken up and held
         thread.put(cloud(0), 0)
     taken = [thread.put(cloud(seq), 0) for seq in range(1, 9)]
     writer.held = False
-    thread.close({})
+    thread.close()
 
     assert taken.count(False) >= 6
     with LogReader(path) as reader:
@@ -209,15 +211,17 @@ def test_a_disk_that_runs_full_stops_the_recording_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "log.mcap"
-    stage = Stage(path=str(path), min_free_mb=1)
+    stage = Stage(tmp_path, path=str(path), min_free_mb=1)
     stage.say(0)
     thread = stage.wait_until_written(2)
     full = shutil._ntuple_diskusage(10**12, 10**12, 5)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
     clock = stage.bus.clock
     assert isinstance(clock, FakeClock)
-    while not thread.stopped:
+    while not thread._series.closed:
         clock.advance(10**9)
+    with LogReader(path) as reader:
+        assert reader.finished  # at once, not only when the graph ends
     stage.say(1)
     with caplog.at_level(logging.WARNING):
         stage.end()
@@ -227,16 +231,132 @@ def test_a_disk_that_runs_full_stops_the_recording_only(
         assert reader.finished
         assert reader.topics["camera/image"].messages == 1
         assert "must stay" in reader.metadata["tectum/recording"]["stopped"]
-        assert int(reader.metadata["tectum/recording"]["left_out"]) >= 2
+    account = json.loads((tmp_path / "recorder.recording.json").read_text())
+    assert account["left_out"] >= 2
+    assert "must stay" in account["stopped"]
+    assert account["sentence"] in caplog.text
+
+
+@pytest.mark.parametrize("split", [{"bytes": "200kB"}, {"every": "1s"}])
+def test_a_recording_is_split_into_files_that_are_complete_and_sort(
+    tmp_path: Path, split: dict[str, str]
+) -> None:
+    path = tmp_path / "drive.mcap"
+    stage = Stage(tmp_path, path=str(path), images="raw", split=split)
+    stage.fusion.latch("result", {"fact": "plan", "plan": {"name": "fusion"}})
+    clock = stage.bus.clock
+    assert isinstance(clock, FakeClock)
+    image = np.zeros((100, 100, 3), np.uint8)
+    for seq in range(30):
+        stage.camera.publish(
+            "image", Kind.IMAGE, (image,), stamp_ns=EPOCH_NS + seq, fields={"encoding": "bgr8"}
+        )
+        stage.wait_until_written(seq + 2)
+        clock.advance(NS_PER_S // 10)
+    stage.end()
+
+    files = sorted(tmp_path.glob("*.mcap"))
+    assert [file.name for file in files[:2]] == ["drive-00001.mcap", "drive-00002.mcap"]
+    assert list(parts_of(path)) == files
+    assert len(files) >= 3
+    seqs = []
+    for number, file in enumerate(files, start=1):
+        with LogReader(file) as reader:
+            assert reader.complaints == ()
+            assert reader.run["graph"] == "drive"
+            assert reader.rig is not None
+            assert reader.latched["fusion/result"].fields["plan"] == {"name": "fusion"}
+            assert reader.topics["fusion/result"].kind is Kind.LATCHED
+            assert "rig/front" in reader.topics
+            assert reader.metadata["tectum/part"]["part"] == str(number)
+            said = sum(
+                topic.kind is not None and topic.messages for topic in reader.topics.values()
+            )
+            assert reader.metadata["tectum/recording"]["messages"] == str(said)
+            records = list(reader.messages(["camera/image"]))
+            seqs += [record.message.header.seq for record in records]
+            first_ns, last_ns = records[0].log_ns, records[-1].log_ns
+        if "bytes" in split:
+            assert file.stat().st_size < 250_000
+        else:
+            assert last_ns - first_ns < NS_PER_S
+    assert seqs == list(range(30))
+    account = json.loads((tmp_path / "recorder.recording.json").read_text())
+    assert account["files"] == [str(file) for file in files]
+
+
+def recorded_life(folder: Path, run: str = "abc", **config: object) -> None:
+    """Record one message, in the run of this id."""
+    bus = MemoryBus(FakeClock(EPOCH_NS))
+    camera = bus.publisher("camera", incarnation=11)
+    context = MemoryContext("recorder", bus=bus, run={**RUN, "id": run}, folder=folder)
+    node = RecorderNode(RecorderNode.Config(**config))
+    node.open(context)
+    camera.serve()
+    camera.publish("image", Kind.TEXT, stamp_ns=1, fields={"text": run})
+    camera.close()
+    context.stop()
+    node.run(context)
+    node.close()
+
+
+def test_a_recorder_that_is_started_again_in_its_run_replaces_nothing(tmp_path: Path) -> None:
+    path = str(tmp_path / "drive.mcap")
+    for _ in range(3):
+        recorded_life(tmp_path, path=path, overwrite=True)
+    assert sorted(file.name for file in tmp_path.glob("*.mcap")) == [
+        "drive-2.mcap",
+        "drive-3.mcap",
+        "drive.mcap",
+    ]
+    with pytest.raises(DataError, match="exists already"):
+        recorded_life(tmp_path, "another run", path=path)
+    recorded_life(tmp_path, "another run", path=path, overwrite=True)
+    with LogReader(tmp_path / "drive.mcap") as reader:
+        assert reader.run["id"] == "another run"
+
+
+def test_a_split_recording_goes_on_in_its_run_and_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    config: dict[str, object] = {"path": str(tmp_path / "a.mcap"), "split": {"every": "1min"}}
+    for _ in range(3):
+        recorded_life(tmp_path, **config)
+    names = ["a-00001.mcap", "a-00002.mcap", "a-00003.mcap"]
+    assert sorted(file.name for file in tmp_path.glob("*.mcap")) == names
+    with pytest.raises(DataError, match=r"a-00001\.mcap exists already"):
+        recorded_life(tmp_path, "another run", **config)
+    recorded_life(tmp_path, "another run", overwrite=True, **config)
+    assert [file.name for file in tmp_path.glob("*.mcap")] == names[:1]
+
+
+def test_a_split_must_say_when() -> None:
+    with pytest.raises(ValueError, match=r"say when: \{bytes: 1GB\}"):
+        RecorderNode.Config(split={})
+
+
+def test_a_file_that_cannot_follow_ends_the_recording_and_not_the_graph(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    series = LogSeries(folder / "a.mcap", split=Split(nbytes=20_000))
+    thread = LogThread(series, FakeClock(), LogThreadLimits(min_free_bytes=0))
+    thread.put(cloud(0), 0)
+    while thread.written == 0:
+        pass
+    shutil.rmtree(folder)
+    for seq in range(1, 9):
+        thread.put(cloud(seq), seq)
+    thread.close()
+
+    assert "gone" in thread.stopped
+    assert thread.written + thread.left_out == 9
 
 
 def test_a_picture_that_cannot_be_encoded_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
-    thread = LogThread(LogWriter(path), FakeClock(), LogThreadLimits())
+    thread = LogThread(LogSeries(path), FakeClock(), LogThreadLimits())
     wide = np.zeros((1, 70_000, 3), np.uint8)  # more than JPEG can hold
     thread.put(make_message("c/image", Kind.IMAGE, wide, encoding="bgr8"), 0)
     thread.put(cloud(0), 0)
-    thread.close({})
+    thread.close()
 
     with LogReader(path) as reader:
         assert reader.messages_total == 1

@@ -6,17 +6,41 @@ from pathlib import Path
 from typing import Any
 
 from tectum.clock import NS_PER_S
+from tectum.recording.names import files_of, missing_parts
 from tectum.recording.reader import LogReader, LogTopic
 
 __all__ = ["info_document", "info_text"]
 
 
 def info_document(path: Path) -> dict[str, Any]:
-    """Return what `path` holds.
+    """Return what `path` holds, a log or the name of a series; its files are then in `parts`.
 
     Raises:
         DataError: there is no such file, or it is not a log at all.
     """
+    files = files_of(path)
+    if files == [path]:
+        return {**_file_document(path), "parts": []}
+    parts = [_file_document(file) for file in files]
+    complaints = [
+        f"{Path(part['path']).name}: {text}" for part in parts for text in part["complaints"]
+    ]
+    return {
+        "path": str(path),
+        "bytes": sum(part["bytes"] for part in parts),
+        "finished": all(part["finished"] for part in parts),
+        "complaints": [*missing_parts(path), *complaints],
+        "messages": sum(part["messages"] for part in parts),
+        "first_ns": min(part["first_ns"] for part in parts),
+        "last_ns": max(part["last_ns"] for part in parts),
+        "graph": parts[0]["graph"],
+        "facts": sorted({fact for part in parts for fact in part["facts"]}),
+        "topics": _joined([part["topics"] for part in parts]),
+        "parts": parts,
+    }
+
+
+def _file_document(path: Path) -> dict[str, Any]:
     with LogReader(path) as reader:
         first_ns, last_ns = reader.span_ns
         return {
@@ -33,6 +57,19 @@ def info_document(path: Path) -> dict[str, Any]:
         }
 
 
+def _joined(parts: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return the topics of several files as of one."""
+    joined: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for name, topic in part.items():
+            known = joined.setdefault(name, {**topic, "messages": 0})
+            known["messages"] += topic["messages"]
+            known["first_ns"] = min(known["first_ns"], topic["first_ns"])
+            known["last_ns"] = max(known["last_ns"], topic["last_ns"])
+            known["rate_hz"] = _rate_hz(known["messages"], known["first_ns"], known["last_ns"])
+    return dict(sorted(joined.items()))
+
+
 def info_text(document: dict[str, Any]) -> str:
     """Return `info_document` as lines for a terminal."""
     seconds = (document["last_ns"] - document["first_ns"]) / NS_PER_S
@@ -43,6 +80,12 @@ def info_text(document: dict[str, Any]) -> str:
     ]
     if document["graph"]:
         lines.append(f"  recorded from the graph {document['graph']}")
+    for part in document["parts"]:
+        lasted = (part["last_ns"] - part["first_ns"]) / NS_PER_S
+        lines.append(
+            f"  {Path(part['path']).name}: {part['bytes'] / 1e6:.1f} MB, "
+            f"{part['messages']} messages, {lasted:.1f} s"
+        )
     width = max((len(name) for name in document["topics"]), default=0)
     for name, topic in document["topics"].items():
         rate = f"{topic['rate_hz']:8.2f} Hz" if topic["rate_hz"] else " " * 11
@@ -52,16 +95,19 @@ def info_text(document: dict[str, Any]) -> str:
 
 
 def _topic_document(topic: LogTopic) -> dict[str, Any]:
-    span_s = (topic.last_ns - topic.first_ns) / NS_PER_S
-    rate_hz = (topic.messages - 1) / span_s if span_s > 0 else 0.0
     return {
         "kind": topic.kind.value if topic.kind is not None else "",
         "schema": topic.schema,
         "messages": topic.messages,
         "first_ns": topic.first_ns,
         "last_ns": topic.last_ns,
-        "rate_hz": round(rate_hz, 3),
+        "rate_hz": _rate_hz(topic.messages, topic.first_ns, topic.last_ns),
     }
+
+
+def _rate_hz(messages: int, first_ns: int, last_ns: int) -> float:
+    span_s = (last_ns - first_ns) / NS_PER_S
+    return round((messages - 1) / span_s, 3) if span_s > 0 else 0.0
 
 
 def _graph_name(run: dict[str, Any]) -> str:

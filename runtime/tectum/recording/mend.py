@@ -1,17 +1,21 @@
 """Make an ordinary log of one that a crash cut or that is damaged.
 
 Everything that can be read is copied, record by record and in its order, into a new file with an
-index; nothing is decoded and the source is not touched. What could not be read is said.
+index; nothing is decoded and the source is not touched. What could not be read is said. The files
+of a series become one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from tectum.errors import DataError
 from tectum.recording.content import Contents, Entry
 from tectum.recording.mcap_file import McapFile
+from tectum.recording.names import files_of, missing_parts
 from tectum.recording.reader import LogReader
 from tectum.recording.scan import Scan, opened, scanned
 from tectum.recording.target import disk_errors, opened_to_write
@@ -41,30 +45,58 @@ class MendReport:
 
 
 def mend(source: Path, target: Path, *, overwrite: bool = False) -> MendReport:
-    """Copy all that can be read of `source` into `target`.
+    """Copy all that can be read of `source`, a log or the name of a series, into `target`.
 
     Raises:
         DataError: `source` is no log at all, or `target` exists or cannot be written.
     """
-    if target.exists() and target.samefile(source):
+    sources = files_of(source)
+    if target.exists() and any(target.samefile(path) for path in sources if path.exists()):
         msg = f"{target} is the log to be mended itself: name another file"
         raise DataError(msg)
-    with LogReader(source) as reader:
-        complaints = reader.complaints
-    with opened(source) as file:
-        scan = scanned(file)
-        _copy(scan, Contents(file, scan), target, overwrite=overwrite)
-        complaints += tuple(text for text in scan.complaints if text not in complaints)
-    with LogReader(target) as reader:
-        return MendReport(source, target, reader.messages_total, reader.span_ns[1], complaints)
-
-
-def _copy(scan: Scan, contents: Contents, target: Path, *, overwrite: bool) -> None:
+    complaints = [text for path in sources for text in _complaints(path, len(sources) > 1)]
+    complaints += missing_parts(source)
     with opened_to_write(target, overwrite=overwrite) as file, disk_errors(target):
         writer = McapFile(file, profile="tectum", library="tectum log mend")
-        for metadata in scan.metadata:
+        copied: set[bytes] = set()
+        for path in sources:
+            complaints += _copy(path, writer, copied)
+        writer.finish()
+    with LogReader(target) as reader:
+        last_ns = reader.span_ns[1]
+        once = tuple(dict.fromkeys(complaints))
+        return MendReport(source, target, reader.messages_total, last_ns, once)
+
+
+def _complaints(path: Path, named: bool) -> Iterator[str]:
+    """Yield what is wrong with `path`; by name where it is one of several."""
+    with LogReader(path) as reader:
+        yield from (f"{path.name}: {text}" if named else text for text in reader.complaints)
+
+
+def _copy(source: Path, writer: McapFile, copied: set[bytes]) -> list[str]:
+    """Copy one file; metadata and attachments that were `copied` are not repeated."""
+    with opened(source) as file:
+        scan = scanned(file)
+        _copy_facts(scan, writer, copied)
+        copier, contents = _Copier(scan, writer), Contents(file, scan)
+        for number in range(len(scan.segments)):
+            for entry in contents.entries(number):
+                copier.copy(entry)
+            writer.flush()
+        return scan.complaints
+
+
+def _copy_facts(scan: Scan, writer: McapFile, copied: set[bytes]) -> None:
+    for metadata in scan.metadata:
+        key = repr((metadata.name, metadata.metadata)).encode()
+        if key not in copied:
+            copied.add(key)
             writer.metadata(metadata.name, metadata.metadata)
-        for item in scan.attachments:
+    for item in scan.attachments:
+        key = item.name.encode() + sha256(item.data).digest()
+        if key not in copied:
+            copied.add(key)
             writer.attachment(
                 item.name,
                 item.media_type,
@@ -72,12 +104,6 @@ def _copy(scan: Scan, contents: Contents, target: Path, *, overwrite: bool) -> N
                 create_ns=item.create_time,
                 log_ns=item.log_time,
             )
-        copier = _Copier(scan, writer)
-        for number in range(len(scan.segments)):
-            for entry in contents.entries(number):
-                copier.copy(entry)
-            writer.flush()
-        writer.finish()
 
 
 class _Copier:

@@ -22,6 +22,7 @@ from mcap.records import Attachment, Channel, MessageIndex, Metadata, Schema
 
 from tectum.errors import DataError
 from tectum.recording.index import FRAME, MAGIC, Frame, Index, parsed, read_index
+from tectum.recording.names import parts_of
 
 __all__ = [
     "PARSE_ERRORS",
@@ -93,7 +94,12 @@ def opened(path: Path) -> IO[bytes]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        msg = f"there is no log at {path}"
+        series = list(parts_of(path))
+        msg = f"there is no log at {path}" + (
+            f", but its series from {series[0].name} on; `tectum log mend` makes one log of it"
+            if series
+            else ""
+        )
         raise DataError(msg) from None
     except OSError as error:
         msg = f"the log {path} cannot be opened: {error.strerror}"

@@ -97,6 +97,11 @@ class LogWriter:
         """Bytes of records written so far, before compression."""
 
     @property
+    def closed(self) -> bool:
+        """Return whether nothing more can be written."""
+        return self._file.closed
+
+    @property
     def file_bytes(self) -> int:
         """Return the bytes of the file, with those that wait for a flush."""
         return self._mcap.nbytes
