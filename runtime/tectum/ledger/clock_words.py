@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tectum.ledger.words import duration_words
+from tectum.ledger.words import clock_words, duration_words
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import Plan
 from tectum.sync.clocks import named_offset
@@ -62,8 +62,17 @@ def clock_sentences(
             and begin_ns < note.now_ns <= end_ns
         ]
         for note in [before, *during] if before else during:
-            found[item.name, clock_sentence(note, plan)] = None
+            found[item.name, clock_sentence(note, plan) + _until(notes, note, end_ns)] = None
     return [sentence for _, sentence in found]
+
+
+def _until(notes: Sequence[Note], wrong: Note, end_ns: int) -> str:
+    """Return `; right again since 12:03:12.018` where a wrong clock was set right until then."""
+    for note in notes:
+        later = wrong.now_ns < note.now_ns <= end_ns and note.input == wrong.input
+        if later and note.change == "clock_agrees":
+            return f"; right again since {clock_words(note.now_ns)}"
+    return ""
 
 
 def _told(note: Note, ahead_ns: int) -> str:

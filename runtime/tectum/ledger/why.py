@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from tectum.ledger.came import Came
 from tectum.ledger.clock_words import clock_sentence, clock_sentences, wrong_clock
-from tectum.ledger.episode_words import episode_words, oddity_words, overview_words
+from tectum.ledger.episode_words import episode_words, overview_words
 from tectum.ledger.episodes import Episode, find_episodes
 from tectum.ledger.hindsight import with_hindsight
 from tectum.ledger.input_words import input_words, was_settled
+from tectum.ledger.oddity_words import oddity_words
 from tectum.ledger.row import Row
 from tectum.ledger.row_words import row_words
 from tectum.ledger.words import counted

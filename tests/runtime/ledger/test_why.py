@@ -729,21 +729,6 @@ def test_no_rows_are_no_triggers() -> None:
     assert explain_span([], PLAN) == ["no triggers"]
 
 
-def test_a_publisher_that_began_anew_is_told() -> None:
-    wanted = plan()
-    reborn = [
-        Arrived(e.now_ns, e.sample._replace(ref=e.sample.ref._replace(incarnation=2)))
-        for e in sensor("camera", tens(begin=1000, shift=8))
-        if isinstance(e, Arrived)
-    ]
-    simulation = run(
-        wanted, sensor("lidar", tens()), sensor("camera", tens(end=1000, shift=8)), reborn
-    )
-    assert explain_span(simulation.rows, wanted, simulation.notes)[-1] == (
-        "the publisher of camera/image began anew at 12:03:11.018"
-    )
-
-
 def test_where_most_causes_are_wanted_the_largest_are_told_and_the_others_counted() -> None:
     wanted = plan()
     camera = sensor("camera", tens(500, *range(2500, 3500, 100), 5000, end=6000, shift=8))
