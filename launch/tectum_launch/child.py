@@ -41,6 +41,8 @@ class Child:
         """Those of its nodes that have ended by themselves while others go on."""
         self.failed: set[str] = set()
         """Those of its nodes that said why they cannot go on; the others end with them."""
+        self.halted = False
+        """Whether it was asked to end."""
         self.last_words = ""
         """The last line that it wrote to stderr."""
         self.control, theirs = socket.socketpair()
@@ -66,6 +68,11 @@ class Child:
             os.set_blocking(stream.fileno(), False)
             self._text[stream.fileno()] = Lines()
             self._streams.append(stream)
+
+    @property
+    def ends(self) -> bool:
+        """Return whether all of its nodes end now, so that none of them ends by itself."""
+        return self.halted or bool(self.failed)
 
     @property
     def pid(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tectum.node.scheduling import Scheduling
 from tectum_launch.document import Document, read_document
 from tectum_launch.draft import Draft, draft_node
 from tectum_launch.fault_plan import FaultPlan, plan_faults, read_faults
@@ -22,6 +23,7 @@ from tectum_launch.hosts import hosts_of
 from tectum_launch.inclusion import include_files
 from tectum_launch.overrides import Addition, add_nodes, apply_overrides
 from tectum_launch.parameters import declared_parameters, fill_parameters
+from tectum_launch.process_schema import RestartConfig
 from tectum_launch.processes import check_processes
 from tectum_launch.replaced import Recording, replace_sources
 from tectum_launch.rig import graph_rig, merged_rig
@@ -174,7 +176,10 @@ def _node(
         target=draft.target,
         config=fusion_config(fusion, rig) if fusion else own,
         process=draft.entry.process or draft.name,
-        on_exit=draft.entry.on_exit or draft.node.on_exit,
+        on_exit=draft.on_exit,
+        restart=(draft.entry.restart or RestartConfig()).rule(),
+        hang=draft.entry.hang.rule(draft.on_exit),
+        scheduling=Scheduling(draft.entry.cpu or (), draft.entry.nice, draft.entry.realtime or 0),
         env=draft.entry.env,
         publishes=wiring.published_by(draft.name),
         subscribes=wiring.hears[draft.name],

@@ -47,6 +47,11 @@ class Draft:
     fusion: FusionPieces | None = None
     """What could be read of it, where it is a fusion node."""
 
+    @property
+    def on_exit(self) -> str:
+        """Return what its end means: as the graph says, else as its class does."""
+        return (self.entry and self.entry.on_exit) or self.node.on_exit
+
 
 def draft_node(document: Document, name: str, raw: dict[str, Any]) -> Draft | None:
     """Return the node called `name`, or None where its class was not found."""

@@ -35,11 +35,10 @@ class FaultPlan:
     checked_in: Document | None = None
     """Where `assert:` stands, for sentences about it."""
 
-    def kills(self, nodes: Iterable[str]) -> tuple[Fault, ...]:
-        """Return when any of `nodes` is killed, from the beginning of the run."""
+    def of_nodes(self, nodes: Iterable[str]) -> tuple[Fault, ...]:
+        """Return what happens to `nodes` themselves, from the beginning of the run."""
         run = {"faults": self.records}
-        struck = [fault for node in nodes for fault in node_faults(run, node, 0)]
-        return tuple(fault for fault in struck if fault.kind == "kill")
+        return tuple(fault for node in nodes for fault in node_faults(run, node, 0))
 
     @property
     def live_only(self) -> tuple[str, ...]:

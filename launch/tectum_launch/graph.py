@@ -6,17 +6,20 @@ that a run, and every recording of it, keeps.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tectum.message import Kind
+from tectum.node.scheduling import Scheduling
 from tectum.pipeline.plan import Plan, plan_document
 from tectum_launch.document import Document
 from tectum_launch.fault_plan import FaultPlan
 from tectum_launch.findings import Finding
 from tectum_launch.hosts import Hosts
+from tectum_launch.members import HangRule, RestartRule
 from tectum_launch.stages import ResolvedStage
 
 __all__ = ["FusionPart", "Graph", "GraphNode", "Topic", "fusion_config"]
@@ -59,6 +62,9 @@ class GraphNode:
     """Nodes with the same name here share one process."""
     on_exit: str
     """stop, continue, restart."""
+    restart: RestartRule = field(default_factory=RestartRule)
+    hang: HangRule = field(default_factory=HangRule)
+    scheduling: Scheduling = field(default_factory=Scheduling)
     env: Mapping[str, str] = field(default_factory=dict)
     publishes: tuple[Topic, ...] = ()
     subscribes: tuple[str, ...] = ()
@@ -74,6 +80,9 @@ class GraphNode:
             "config": dict(self.config),
             "process": self.process,
             "on_exit": self.on_exit,
+            "restart": dataclasses.asdict(self.restart),
+            "hang": dataclasses.asdict(self.hang),
+            "scheduling": self.scheduling.document(),
             "env": dict(self.env),
             "publishes": {topic.name: topic.kind.value for topic in self.publishes},
             "subscribes": list(self.subscribes),

@@ -17,7 +17,9 @@ from typing import Any
 from tectum.ledger.reasons import ROW_REASONS
 from tectum_launch.assertions import Verdict
 from tectum_launch.graph import Graph
+from tectum_launch.lives import lives_document, lives_text
 from tectum_launch.supervision import Supervision
+from tectum_nodes.fusion_lives import close_life, report_of_lives
 
 __all__ = [
     "SCHEMA",
@@ -35,12 +37,14 @@ NS_PER_S = 1e9
 
 
 def fusion_reports(graph: Graph, folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what each fusion node of `graph` left in the run's folder, where it left anything."""
+    """Return what the lives of each fusion node of `graph` left in the run's folder."""
     found = {}
     for node in graph.nodes:
-        path = folder / f"{node.name}.report.json"
-        if node.fusion and path.is_file():
-            found[node.name] = json.loads(path.read_text(encoding="utf-8"))
+        if node.fusion:
+            close_life(folder, node.name, node.fusion.plan)
+            document = report_of_lives(folder, node.name)
+            if document:
+                found[node.name] = document
     return found
 
 
@@ -68,15 +72,6 @@ def assemble_report(
     asserted does not hold.
     """
     began_ns, stopped_ns = supervision.began_ns, supervision.stopped_ns or ended_ns
-    deaths = [
-        {
-            "node": death.node,
-            "at_s": round(death.at_ns / NS_PER_S, 3),
-            "cause": death.cause,
-            "injected": death.injected,
-        }
-        for death in supervision.deaths
-    ]
     return {
         "schema": SCHEMA,
         "graph": graph.name,
@@ -86,8 +81,8 @@ def assemble_report(
         "ended_because": supervision.stopped_because,
         "exit_code": supervision.exit_code or int(not all(item.ok for item in verdicts)),
         "failure": supervision.failure,
-        "deaths": deaths,
-        "restarts": supervision.restarts,
+        "start": _start(supervision),
+        **lives_document(supervision),
         "faults": [dict(record) for record in graph.faults.records],
         "assertions": [verdict.document() for verdict in verdicts],
         "recordings": {name: dict(account) for name, account in (recordings or {}).items()},
@@ -105,17 +100,23 @@ def report_text(report: Mapping[str, Any]) -> str:
         lines += fusion_text(name, document)
     for name, account in report["recordings"].items():
         lines.append(f"{name} {account['sentence']}")
-    for death in report["deaths"]:
-        restarted = report["restarts"].get(death["node"], 0)
-        after = "it was restarted" if restarted else "the graph went on without it"
-        if report["failure"].startswith(f"{death['node']} "):
-            after = "the graph was stopped"
-        lines.append(
-            f"{death['node']} died {death['at_s']:.1f} s after the start: {death['cause']}; {after}"
-        )
+    lines += lives_text(report)
     if report["failure"] and not report["deaths"]:
         lines.append(report["failure"])
     return "\n".join([*lines, *assertion_lines(report["assertions"])])
+
+
+def _start(supervision: Supervision) -> dict[str, float | None]:
+    """Return how long after the launch the graph began, and gave its first answer."""
+    began_ns, answered_ns = supervision.began_ns, supervision.answered_ns
+    return {
+        "began_s": _seconds(began_ns - supervision.now_ns) if began_ns else None,
+        "answered_s": _seconds(answered_ns - supervision.now_ns) if answered_ns else None,
+    }
+
+
+def _seconds(duration_ns: int) -> float:
+    return round(duration_ns / NS_PER_S, 3)
 
 
 def assertion_lines(assertions: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -171,6 +172,8 @@ def fusion_text(name: str, document: Mapping[str, Any]) -> list[str]:
             + (f", {lost} lost" if lost else "")
         )
     lines += [f"  {sentence}" for sentence in document.get("clocks", {}).values()]
+    if document.get("lives", 1) > 1:
+        lines.append(f"  in {document['lives']} lives of this node, counted together")
     lines.append(f"  lost without a reason: {document['unexplained_loss']}")
     return lines
 

@@ -104,5 +104,6 @@ class RunFolder:
             "subscribes": list(node.subscribes),
             "subscribers": names,
             "pid": 0,
+            "scheduling": node.scheduling.document(),
             **self.graph.hosts.record(self.graph, node, others),
         }

@@ -14,6 +14,7 @@ from tectum.node.base import NodeConfig
 from tectum.node.fields import Duration
 from tectum.units import parse_duration_ns
 from tectum_launch.faults_schema import AssertConfig, FaultConfig
+from tectum_launch.process_schema import Cores, HangConfig, RestartConfig
 
 __all__ = ["Budget", "EntryConfig", "GraphConfig", "Name", "PositiveDuration", "only_one"]
 
@@ -40,7 +41,7 @@ def _budget(value: Any) -> int:
     return budget_ns
 
 
-Budget = Annotated[int, BeforeValidator(_budget)]
+Budget = Annotated[int, BeforeValidator(_budget, json_schema_input_type=str)]
 """Nanoseconds; 0 where the file says `none`: every trigger is taken to its best alignment."""
 
 
@@ -68,6 +69,16 @@ class EntryConfig(NodeConfig):
     """What its end means: stop the graph, go on without it, or bring it back."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment variables for its process."""
+    restart: RestartConfig | None = None
+    """How often and when it is brought back, where `on_exit` is `restart`."""
+    hang: HangConfig = Field(default_factory=HangConfig)
+    """When its loop hangs, and what becomes of it then."""
+    cpu: Cores | None = None
+    """Which cores its process runs on: 2, or [2, 3]."""
+    nice: Annotated[int, Field(ge=-20, le=19)] | None = None
+    """How willingly its process yields: -20 (urgent) to 19."""
+    realtime: Annotated[int, Field(ge=1, le=99)] | None = None
+    """Priority of its process before all that is not real-time (SCHED_FIFO), 1 to 99."""
     host: Name | None = None
     """Which of the graph's `hosts` it runs on; default: the first."""
 
@@ -83,6 +94,12 @@ def _link(value: Any) -> Any:
     return {"jpeg": DEFAULT_QUALITY} if value == "jpeg" else value
 
 
+Link = Annotated[
+    LinkConfig, BeforeValidator(_link, json_schema_input_type=LinkConfig | Literal["jpeg"])
+]
+"""How a topic goes to other hosts; the name alone for the usual quality."""
+
+
 class GraphConfig(NodeConfig):
     """The top level of a graph file."""
 
@@ -96,7 +113,7 @@ class GraphConfig(NodeConfig):
     """Host name -> its numeric address; each launches the graph with `--host NAME`."""
     port: Annotated[int, Field(ge=1024, le=60_000)] = 7400
     """First of the ports at which hosts reach each other, one and one more per node."""
-    links: dict[str, Annotated[LinkConfig, BeforeValidator(_link)]] = Field(default_factory=dict)
+    links: dict[str, Link] = Field(default_factory=dict)
     """Topic -> how it goes to other hosts: {camera/image: jpeg}, or {jpeg: 80} for its quality;
     default: as it is."""
     insecure: bool = False

@@ -19,18 +19,8 @@ from tectum.node.control import Order as Command
 from tectum.node.control import Report, State
 from tectum_launch.child import Child, cause_of
 from tectum_launch.graph import Graph, GraphNode
-from tectum_launch.members import (
-    AHEAD_NS,
-    Begin,
-    Halt,
-    Kill,
-    Limits,
-    Member,
-    Order,
-    Release,
-    Say,
-    Spawn,
-)
+from tectum_launch.members import AHEAD_NS, Limits, Member
+from tectum_launch.orders import Begin, Halt, Kill, Order, Release, Say, Spawn
 from tectum_launch.run_folder import RunFolder
 from tectum_launch.supervision import Supervision
 
@@ -128,7 +118,7 @@ class Supervisor:
             self._carry_out(self.supervision.reported(now_ns, report))
             if report.state is State.FAILED:
                 child.failed.add(report.node)
-            elif report.state is State.ENDED and len(child.nodes) > 1 and not child.failed:
+            elif report.state is State.ENDED and len(child.nodes) > 1 and not child.ends:
                 child.ended.add(report.node)
                 self._carry_out(self.supervision.exited(now_ns, report.node, "", clean=True))
 
@@ -163,6 +153,7 @@ class Supervisor:
                     child.order(Command.START)
             elif isinstance(order, Halt):
                 for child in self._holding(order.nodes):
+                    child.halted = True
                     child.order(Command.STOP)
             else:
                 number = signal.SIGKILL if isinstance(order, Kill) else signal.SIGTERM
@@ -227,7 +218,11 @@ def _members(graph: Graph) -> tuple[Member, ...]:
             publishes=any(other.publishes for other in graph.processes[node.process]),
             listens=bool(node.subscribes),
             answers=node.fusion is not None,
-            kills=graph.faults.kills(other.name for other in graph.processes[node.process]),
+            faults=graph.faults.of_nodes(other.name for other in graph.processes[node.process]),
+            process=node.process,
+            silent=not node.publishes,
+            restart=node.restart,
+            hang=node.hang,
         )
         for node in graph.here
     )

@@ -13,6 +13,7 @@ from tectum.inference.stage import Stage, StageOutput
 from tectum.ledger.came import came
 from tectum.ledger.clock_words import CLOCK_CHANGES, clock_sentence
 from tectum.ledger.codec import row_document
+from tectum.ledger.merging import HISTOGRAMS
 from tectum.ledger.recovery import Recovery
 from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
@@ -27,6 +28,7 @@ from tectum.pipeline.plan import Plan, plan_document
 from tectum.recording.journal import JournalEncoder
 from tectum.transport.base import Subscriber
 from tectum_nodes.fusion_files import LedgerFile, ReportFile
+from tectum_nodes.fusion_lives import close_life, histogram_documents
 
 __all__ = ["Desk"]
 
@@ -40,7 +42,7 @@ class Desk:
     """Where results, rows and the journal leave the fusion node, and its books are kept."""
 
     def __init__(self, context: Context, plan: Plan, stages: Mapping[str, Stage]) -> None:
-        """Open the ledger and report files in the run's directory."""
+        """Open the ledger and report files in the run's directory, after closing former ones."""
         self.shell: Shell
         self._context = context
         self._plan = plan
@@ -48,6 +50,7 @@ class Desk:
         self._journal = JournalEncoder()
         self._tally = Tally(plan)
         self._recovery: Recovery | None = None
+        self._former_ns = close_life(context.folder, context.name, plan)
         self._ledger = LedgerFile(context.folder / f"{context.name}.ledger", plan)
         self._report = ReportFile(context.folder / f"{context.name}.report.json")
         self._came: dict[str, list[list[int]]] = {}
@@ -57,7 +60,7 @@ class Desk:
         """Watch from now on how answers recover from the faults of the run."""
         faults = all_faults(self._context.run, self._context.epoch_ns)
         if faults:
-            self._recovery = Recovery(faults, self._context.epoch_ns)
+            self._recovery = Recovery(faults, max(self._context.epoch_ns, self._former_ns))
 
     def constants(self) -> dict[str, Value]:
         """Return what never changes: the plan and the models' hashes, for recordings and tools."""
@@ -131,7 +134,8 @@ class Desk:
 
     def report(self, subscriber: Subscriber) -> None:
         """Write the report's core to the run's directory."""
-        self._report.write(self._document(subscriber))
+        histograms = {HISTOGRAMS: histogram_documents(self._tally)}
+        self._report.write(self._document(subscriber) | histograms)
 
     def _document(self, subscriber: Subscriber) -> dict[str, Value]:
         transport = subscriber.counters()

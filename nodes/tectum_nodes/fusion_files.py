@@ -1,8 +1,9 @@
 """What a fusion node leaves in the run's directory: the latest rows, and the report's core.
 
-The ledger file is a sequence of MessagePack maps, `{"plan": ...}` first, then maps of `row`, `note`
-and `came` (arrivals, see `tectum.ledger.came`). It is bounded: at 8 MB it is moved to `<name>.old`
-and begun anew. Both files can be read at any moment, also after the node was killed.
+The ledger file is a sequence of MessagePack maps: first `plan`, with how many `rows` of this life
+were written before, then maps of `row`, `note` and `came` (arrivals, see `tectum.ledger.came`). It
+is bounded: at 8 MB, and when the node begins another life, it is moved to `<name>.old` and begun
+anew. Both files can be read at any moment, also after the node was killed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class LedgerFile:
     """Appends rows and notes."""
 
     def __init__(self, path: Path, plan: Plan) -> None:
-        """Begin an empty file with the plan."""
-        self._path, self._plan = path, plan
+        """Begin an empty file with the plan; what a former life left is moved aside."""
+        self._path, self._plan, self._rows = path, plan, 0
         self._begin()
 
     def add(self, entry: Mapping[str, Value]) -> None:
@@ -35,17 +36,20 @@ class LedgerFile:
         data = msgpack.packb(entry)
         if self._size + len(data) > _LARGEST:
             self._file.close()
-            self._path.replace(self._path.with_suffix(".ledger.old"))
             self._begin()
         self._size += self._file.write(data)
+        self._rows += "row" in entry
 
     def close(self) -> None:
         """Close the file; it stays where it is."""
         self._file.close()
 
     def _begin(self) -> None:
+        if self._path.exists():
+            self._path.replace(self._path.with_suffix(".ledger.old"))
         self._file = self._path.open("wb", buffering=0)
-        self._size = self._file.write(msgpack.packb({"plan": plan_document(self._plan)}))
+        first = {"plan": plan_document(self._plan), "rows": self._rows}
+        self._size = self._file.write(msgpack.packb(first))
 
 
 class ReportFile:

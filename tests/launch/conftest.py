@@ -120,6 +120,7 @@ SMALL_NODES = '''
 import os
 import signal
 import sys
+import time
 
 from tectum.errors import DeviceError
 from tectum.message import Kind
@@ -183,6 +184,20 @@ class Stubborn(Ticker):
             signal.pause() if context.stopping else None
 
 
+class Sleeper(Ticker):
+    """Works two seconds at a time, and says so or not."""
+
+    class Config(NodeConfig):
+        says: bool = False
+
+    def run(self, context):
+        while not context.stopping:
+            context.serve(context.clock.now_ns())
+            if self.config.says:
+                context.busy(3_000_000_000)
+            time.sleep(2)
+
+
 class NeverReady(Ticker):
     def open(self, context):
         signal.pause()
@@ -233,8 +248,8 @@ def launched_graph(tmp_path: Path, until):
     """
     started = []
 
-    def start(path: Path, nodes: int):
-        command = [sys.executable, "-m", "tectum_launch", "launch", str(path)]
+    def start(path: Path, nodes: int, *options: str):
+        command = [sys.executable, "-m", "tectum_launch", "launch", str(path), *options]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

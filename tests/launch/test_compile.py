@@ -306,8 +306,41 @@ def test_a_broken_node_is_not_blamed_on_those_who_hear_it(write_graph):
 def test_a_setting_is_checked_like_the_file(write_graph):
     assert errors_of(write_graph(GOOD), "nodes.camera.rte=3Hz") == [
         "--set nodes.camera.rte=3Hz: nodes.camera.rte: unknown key 'rte'; allowed: run, process, "
-        "on_exit, env, host, rate, lens; did you mean 'rate'?"
+        "on_exit, env, restart, hang, cpu, nice, realtime, host, rate, lens; did you mean 'rate'?"
     ]
+
+
+def test_how_a_node_is_brought_back_is_set_per_node(write_graph):
+    text = GOOD.replace(
+        "rate: 20Hz}",
+        "rate: 20Hz, on_exit: restart, restart: {first: 50ms, most: 3, within: 1min}, "
+        "hang: {after: 400ms}, cpu: 0, nice: 5}",
+    )
+    camera, microphone, *_ = load_graph(str(write_graph(text)), cores=1).nodes
+    assert (camera.restart.first_ns, camera.restart.most) == (50_000_000, 3)
+    assert (camera.hang.after_ns, camera.hang.ends) == (400_000_000, True)
+    assert camera.scheduling.document() == {"cpu": (0,), "nice": 5}
+    assert not microphone.hang.ends
+    assert microphone.scheduling.document() == {}
+
+
+def test_a_rule_about_restarts_needs_a_node_that_is_restarted(write_graph):
+    text = GOOD.replace("rate: 20Hz}", "rate: 20Hz, restart: {most: 3}}")
+    assert errors_of(write_graph(text)) == [
+        "graph.yaml:4:49: nodes.camera.restart: 'camera' is never restarted, for its on_exit is "
+        "'continue': write on_exit: restart, or leave this out"
+    ]
+
+
+def test_nodes_of_one_process_must_agree_on_where_it_runs(write_graph):
+    text = GOOD.replace("rate: 20Hz}", "rate: 20Hz, process: one, cpu: [0, 1]}").replace(
+        "{run: plain_nodes:Microphone}", "{run: plain_nodes:Microphone, process: one, cpu: 1}"
+    )
+    (error,) = errors_of(write_graph(text))
+    assert error.endswith(
+        "nodes.microphone.cpu: 'microphone' shares a process with 'camera', whose cpu is [0, 1], "
+        "not [1]"
+    )
 
 
 def test_nodes_of_one_process_must_agree_on_what_their_end_means(write_graph):

@@ -68,7 +68,13 @@ def test_the_keys_of_the_only_fusion_node_stand_at_the_top(write_graph):
     assert made["triggers"] == sum(made["outcomes"].values()) == 100
     assert made["decisions_sha256"] == document["decisions_sha256"]
     assert made["deaths"] == [
-        {"node": "camera", "at_s": 3.0, "cause": "killed by SIGKILL", "injected": False}
+        {
+            "node": "camera",
+            "at_s": 3.0,
+            "cause": "killed by SIGKILL",
+            "injected": False,
+            "recovery_s": None,
+        }
     ]
     assert (made["duration_s"], made["exit_code"]) == (10.0, 1)
     needed = {"on_time", "reasons", "latency_ms", "budget_ms", "phases_ms", "inputs"}

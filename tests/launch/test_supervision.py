@@ -4,18 +4,8 @@ import pytest
 
 from tectum.node.control import Report, State
 from tectum.sync.faults import Fault
-from tectum_launch.members import (
-    AHEAD_NS,
-    Begin,
-    Halt,
-    Kill,
-    Limits,
-    Member,
-    Release,
-    Say,
-    Spawn,
-    Terminate,
-)
+from tectum_launch.members import AHEAD_NS, Death, Hang, HangRule, Limits, Member, RestartRule
+from tectum_launch.orders import Begin, Halt, Kill, Release, Say, Spawn, Terminate
 from tectum_launch.supervision import Supervision
 
 MS, S = 1_000_000, 1_000_000_000
@@ -33,10 +23,22 @@ def opened(members=ALL, **options):
 
 def begun(members=ALL, at_ns=S, **options):
     supervision = opened(members, **options)
+    supervision.tick(at_ns)
     for state in (State.READY, State.JOINED, State.RUNNING):
         for member in members:
             supervision.reported(at_ns, Report(member.name, state))
     return supervision
+
+
+def watched(supervision, until_ns, alive=(), every_ns=50 * MS):
+    """Return what is ordered until then, with its time in ms, while `alive` give signs of life."""
+    orders, now_ns = [], max(supervision._ticked_ns, S)
+    while now_ns < until_ns:
+        now_ns += every_ns
+        for name in alive:
+            supervision.reported(now_ns, Report(name, State.ALIVE))
+        orders += [(now_ns // MS, order) for order in supervision.tick(now_ns)]
+    return orders
 
 
 def doing(orders):
@@ -94,8 +96,11 @@ def test_a_dead_fusion_node_stops_the_graph():
 
 
 def test_a_node_is_brought_back_after_waits_that_double_and_are_bounded():
-    limits = Limits(first_restart_ns=250 * MS, longest_restart_ns=600 * MS)
-    supervision = begun((CAMERA, LIDAR, FUSION), limits=limits)
+    rule = RestartRule(first_ns=250 * MS, longest_ns=600 * MS)
+    never = HangRule(after_ns=0)
+    lidar = Member("lidar", "restart", restart=rule, hang=never)
+    fusion = Member("fusion", "stop", listens=True, answers=True, hang=never)
+    supervision = begun((lidar, fusion))
     now_ns, waits = 2 * S, []
     for _ in range(4):
         assert doing(supervision.exited(now_ns, "lidar", "killed by SIGKILL", clean=False)) == []
@@ -111,11 +116,17 @@ def test_a_node_is_brought_back_after_waits_that_double_and_are_bounded():
 
 
 def test_a_node_that_ran_steadily_is_brought_back_as_if_for_the_first_time():
-    supervision = begun((CAMERA, LIDAR, FUSION), limits=Limits(hang_ns=100 * S))
-    supervision.exited(2 * S, "lidar", "killed", clean=False)
-    supervision.tick(2 * S + 250 * MS)
-    supervision.exited(60 * S, "lidar", "killed", clean=False)
-    assert supervision.next_wakeup_ns() == 60 * S + 250 * MS
+    lidar = Member("lidar", "restart", restart=RestartRule(first_ns=250 * MS))
+    supervision = begun((lidar, FUSION))
+    waits = []
+    for died_ns in (2 * S, 4 * S, 60 * S):
+        supervision.exited(died_ns, "lidar", "killed", clean=False)
+        waits += [
+            ms - died_ns // MS
+            for ms, order in watched(supervision, died_ns + S, ["fusion"])
+            if order == Spawn("lidar")
+        ]
+    assert waits == [250, 500, 250]
 
 
 def test_stopping_asks_publishers_then_listeners_then_terminates_then_kills():
@@ -203,23 +214,169 @@ def test_a_graph_whose_last_source_died_is_stopped():
 
 
 def test_a_node_without_a_heartbeat_is_said_to_hang_once_and_to_answer_again():
-    supervision = begun((CAMERA, FUSION), limits=Limits(hang_ns=3 * S))
-    supervision.reported(3 * S, Report("fusion", State.ALIVE))
-    assert said(supervision.tick(4 * S)) == [("camera", "hangs: no sign of life for 3.00 s")]
-    assert said(supervision.tick(5 * S)) == []
-    assert said(supervision.reported(5 * S, Report("camera", State.ALIVE))) == [
-        ("camera", "answers again")
+    supervision = begun((CAMERA, FUSION))
+    assert watched(supervision, 4 * S, ["fusion"]) == [
+        (1700, Say("camera", "hangs: no sign of life for 700.0 ms", "warning"))
+    ]
+    assert said(supervision.reported(4 * S, Report("camera", State.ALIVE))) == [
+        ("camera", "answers again, after 3.00 s")
+    ]
+    assert supervision.hangs == [Hang("camera", 0, 3 * S)]
+    assert (supervision.deaths, supervision.exit_code) == ([], 0)
+
+
+HANGING = Member("lidar", "restart", hang=HangRule(ends=True))
+
+
+def test_a_node_that_hangs_is_asked_then_terminated_then_killed_and_brought_back():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    alive = ["camera", "fusion"]
+    assert watched(supervision, 2 * S, alive) == [
+        (1700, Say("lidar", "hangs: no sign of life for 700.0 ms; it is ended", "error")),
+        (1700, Halt(("lidar",))),
+        (1850, Terminate(("lidar",))),
+        (1950, Kill(("lidar",))),
+    ]
+    orders = supervision.exited(2 * S, "lidar", "killed by SIGKILL", clean=False)
+    cause = "hung: no sign of life for 700.0 ms; it ended by SIGKILL"
+    assert said(orders) == [("lidar", f"died: {cause}; it is restarted in 100.0 ms")]
+    assert [order for _, order in watched(supervision, 2100 * MS, alive)][1:] == [Spawn("lidar")]
+    for state in (State.READY, State.JOINED, State.RUNNING, State.SPOKE):
+        supervision.reported(2500 * MS, Report("lidar", state))
+    assert supervision.deaths == [Death("lidar", S, cause, lost_ns=0, recovered_ns=1500 * MS)]
+    assert supervision.deaths[0].recovery_ns == 1500 * MS
+
+
+def test_a_node_that_hangs_and_ends_when_asked_is_lost_all_the_same():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    watched(supervision, 1750 * MS, ["camera", "fusion"])
+    supervision.exited(1800 * MS, "lidar", "", clean=True)
+    (death,) = supervision.deaths
+    assert death.cause == "hung: no sign of life for 700.0 ms; it ended when asked"
+    assert supervision.restarts == {}
+    assert Spawn("lidar") in supervision.tick(1900 * MS)
+
+
+def test_nodes_of_one_process_are_ended_together_and_each_knows_why():
+    shared = [
+        Member(name, "restart", process="both", hang=HangRule(ends=True)) for name in ("a", "b")
+    ]
+    supervision = begun((*shared, FUSION))
+    orders = watched(supervision, 2 * S, ["b", "fusion"])
+    assert [order for _, order in orders][1:] == [Halt(("a",)), Terminate(("a",)), Kill(("a",))]
+    for name in ("a", "b"):
+        supervision.exited(2 * S, name, "killed by SIGKILL", clean=False)
+    assert [death.cause for death in supervision.deaths] == [
+        "hung: no sign of life for 700.0 ms; it ended by SIGKILL",
+        "a, of the same process, hung: it ended by SIGKILL",
     ]
 
 
+@pytest.mark.parametrize("state", [None, State.ENDING])
+def test_opening_and_closing_may_take_longer_than_a_loop_may_be_silent(state):
+    supervision = begun((CAMERA, HANGING, FUSION))
+    if state:
+        supervision.reported(S, Report("lidar", state))
+    else:
+        supervision.exited(S, "lidar", "killed", clean=False)
+    orders = watched(supervision, 20 * S, ["camera", "fusion"])
+    assert not [order for _, order in orders if isinstance(order, (Halt, Kill, Terminate))]
+
+
+def test_a_node_that_never_closes_is_killed():
+    supervision = begun((CAMERA, HANGING, FUSION), limits=Limits(close_ns=5 * S))
+    supervision.reported(S, Report("lidar", State.ENDING))
+    orders = watched(supervision, 7 * S, ["camera", "fusion"])
+    assert [item for item in orders if isinstance(item[1], Kill)] == [(6000, Kill(("lidar",)))]
+
+
+def test_a_node_that_declared_long_work_is_not_taken_to_hang_until_it_is_over():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    supervision.reported(S, Report("lidar", State.BUSY, lasting_ns=5 * S))
+    supervision.reported(2 * S, Report("lidar", State.SPOKE))
+    orders = watched(supervision, 7 * S, ["camera", "fusion"])
+    assert orders[0] == (
+        6000,
+        Say("lidar", "hangs: no sign of life for 4.00 s; it is ended", "error"),
+    )
+    supervision = begun((CAMERA, HANGING, FUSION))
+    supervision.reported(S, Report("lidar", State.BUSY, lasting_ns=5 * S))
+    supervision.reported(2 * S, Report("lidar", State.ALIVE))
+    orders = watched(supervision, 7 * S, ["camera", "fusion"])
+    assert orders[0][0] == 2700
+
+
+def test_a_launcher_that_was_asleep_itself_takes_nobody_to_hang():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    watched(supervision, 1500 * MS, ["camera", "fusion"])
+    assert supervision.tick(60 * S) == []
+    orders = watched(supervision, 61 * S, ["camera", "fusion"])
+    assert [ms for ms, _ in orders][:2] == [60_700, 60_700]
+
+
+def test_a_hang_that_its_faults_asked_for_is_no_failure():
+    hang = Fault("hang", "lidar", 0, 5 * S)
+    lidar = Member("lidar", "restart", hang=HangRule(ends=True), faults=(hang,))
+    supervision = begun((CAMERA, lidar, FUSION))
+    watched(supervision, 2 * S, ["camera", "fusion"])
+    supervision.exited(2 * S, "lidar", "killed by SIGKILL", clean=False)
+    assert [death.injected for death in supervision.deaths] == [True]
+    assert supervision.exit_code == 0
+
+
+def test_a_node_is_given_up_when_it_was_restarted_too_often_within_a_window():
+    rule = RestartRule(first_ns=MS, longest_ns=MS, most=2, within_ns=10 * S)
+    lidar = Member("lidar", "restart", restart=rule)
+    supervision = begun((CAMERA, lidar, FUSION))
+    texts = []
+    for died_ns in (2 * S, 5 * S, 12 * S, 13 * S):
+        texts += said(supervision.exited(died_ns, "lidar", "killed", clean=False))
+        supervision.tick(died_ns + MS)
+    assert [text for _, text in texts] == [
+        "died: killed; it is restarted in 1.0 ms",
+        "died: killed; it is restarted in 1.0 ms",
+        "died: killed; it is restarted in 1.0 ms",
+        "died: killed; it is given up after 2 restarts within 10.00 s, "
+        "and the graph goes on without it",
+    ]
+    assert supervision.stopped_because == ""
+
+
+def test_a_fusion_node_that_is_given_up_stops_the_graph():
+    rule = RestartRule(first_ns=MS, most=1)
+    fusion = Member("fusion", "restart", listens=True, answers=True, restart=rule)
+    supervision = begun((CAMERA, fusion))
+    supervision.exited(2 * S, "fusion", "killed", clean=False)
+    supervision.tick(2 * S + MS)
+    orders = supervision.exited(3 * S, "fusion", "killed", clean=False)
+    assert Halt(("camera",)) in orders
+    assert supervision.failure == (
+        "fusion died: killed; it is given up after 1 restarts within 300.00 s"
+    )
+
+
+def test_a_node_is_back_when_it_speaks_or_runs_where_it_has_nothing_to_say():
+    recorder = Member("recorder", "restart", publishes=False, listens=True, silent=True)
+    supervision = begun((CAMERA, LIDAR, FUSION, recorder))
+    for name in ("lidar", "recorder"):
+        supervision.exited(2 * S, name, "killed", clean=False)
+    supervision.tick(3 * S)
+    for name in ("lidar", "recorder"):
+        for state in (State.READY, State.JOINED, State.RUNNING):
+            supervision.reported(4 * S, Report(name, state))
+    supervision.reported(5 * S, Report("lidar", State.SPOKE))
+    recovered = {death.node: death.recovery_ns for death in supervision.deaths}
+    assert recovered == {"lidar": 3 * S, "recorder": 2 * S}
+
+
 def test_a_node_that_is_slow_to_come_back_is_killed_and_tried_again():
-    supervision = begun((CAMERA, LIDAR, FUSION), limits=Limits(ready_ns=5 * S, hang_ns=100 * S))
+    supervision = begun((CAMERA, LIDAR, FUSION), limits=Limits(ready_ns=5 * S))
     supervision.exited(2 * S, "lidar", "killed", clean=False)
-    supervision.tick(2 * S + 250 * MS)
-    late_ns = 2 * S + 250 * MS + 5 * S
+    supervision.tick(2 * S + 100 * MS)
+    late_ns = 2 * S + 100 * MS + 5 * S
     assert doing(supervision.tick(late_ns)) == [Kill(("lidar",))]
     assert doing(supervision.exited(late_ns, "lidar", "killed by SIGKILL", clean=False)) == []
-    assert supervision.next_wakeup_ns() == late_ns + 500 * MS
+    assert Spawn("lidar") in supervision.tick(late_ns + 200 * MS)
 
 
 def test_a_node_that_was_brought_back_does_not_wait_for_ever_for_dead_subscribers():
@@ -241,7 +398,7 @@ def test_a_node_that_was_brought_back_does_not_wait_for_ever_for_dead_subscriber
 
 def test_a_node_is_killed_when_its_faults_ask_and_that_is_no_failure():
     kills = (Fault("kill", "lidar", 3 * S, 0, every_ns=10 * S),)
-    supervision = begun((CAMERA, Member("lidar", "restart", kills=kills), FUSION))
+    supervision = begun((CAMERA, Member("lidar", "restart", faults=kills), FUSION))
     due_ns = S + AHEAD_NS + 3 * S
     alive = Report("lidar", State.ALIVE)
     supervision.reported(due_ns - 1, alive)
@@ -262,7 +419,7 @@ def test_a_node_is_killed_when_its_faults_ask_and_that_is_no_failure():
 
 def test_a_node_without_a_process_is_not_killed_once_more():
     kills = (Fault("kill", "camera", 3 * S, 0, every_ns=2 * S),)
-    supervision = begun((Member("camera", "continue", kills=kills), FUSION, LIDAR))
+    supervision = begun((Member("camera", "continue", faults=kills), FUSION, LIDAR))
     supervision.exited(2 * S, "camera", "exit code 1", clean=False)
     assert doing(supervision.tick(2 * S)) == []
     assert Kill(("camera",)) not in supervision.tick(S + AHEAD_NS + 3 * S)

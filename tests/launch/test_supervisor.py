@@ -1,18 +1,30 @@
 """Supervision of real processes: they begin together, die, come back, and never stay behind."""
 
+import contextlib
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from tectum.clock import NS_PER_S
-from tectum.rundir import process_started
+from tectum.clock import NS_PER_S, GraphClock
+from tectum.rundir import process_started, read_run
+from tectum.transport.subscriber import ZmqSubscriber
 from tectum_launch.compile import load_graph
 from tectum_launch.launch import launch
 from tectum_launch.members import Limits
 
 pytestmark = pytest.mark.realtime
+
+
+def _speaks(folder, node):
+    """Return whether a message of `node` comes now."""
+    endpoint, topic = read_run(folder)["nodes"][node]["endpoint"], f"{node}/tick"
+    ear = ZmqSubscriber("test", [endpoint], [topic], GraphClock(), nodes=[node])
+    with contextlib.closing(ear):
+        ear.wait(NS_PER_S // 2)
+        return any(item.message is not None for item in ear.drain())
 
 
 class Heard:
@@ -161,3 +173,40 @@ def test_a_failing_node_is_named_among_those_of_its_process(graph_file, tmp_path
         "b could not start: there is no ticker on this machine: plug one in"
     )
     assert nothing_is_left(tmp_path)
+
+
+def test_a_frozen_node_is_ended_and_brought_back_and_the_report_says_how_soon(
+    graph_file, launched_graph, tmp_path, until
+):
+    report = tmp_path / "report.json"
+    graph = graph_file(a="Ticker, on_exit: restart", b="Ticker", c="Hearer")
+    launcher, document = launched_graph(graph, 3, "--report", str(report))
+    frozen = document["nodes"]["a"]["pid"]
+    os.kill(frozen, signal.SIGSTOP)
+    until(lambda: not process_started(frozen))
+    folder = tmp_path / "run" / "tectum" / document["id"]
+    until(lambda: read_run(folder)["nodes"]["a"]["pid"] not in (0, frozen))
+    until(lambda: _speaks(folder, "a"))
+    launcher.send_signal(signal.SIGINT)
+    out, err = launcher.communicate(timeout=30)
+    assert "hangs: no sign of life for" in err
+    assert "restarts (1)" in err
+    (death,) = json.loads(report.read_text())["deaths"]
+    assert death["node"] == "a"
+    assert death["cause"].startswith("hung: no sign of life for ")
+    assert death["cause"].endswith("; it ended by SIGKILL")
+    assert death["recovery_s"] > 0.7
+    assert "it was restarted, and spoke again after" in out
+
+
+def test_a_loop_that_does_nothing_is_ended_and_one_that_said_so_is_left_in_peace(graph_file):
+    graph = graph_file(
+        a="Sleeper, on_exit: restart, restart: {most: 1}",
+        b="Sleeper, says: true, on_exit: restart",
+        c="Ticker, ticks: 60",
+    )
+    launched, heard = run(graph, duration_ns=8 * NS_PER_S)
+    assert [death["node"] for death in launched.report["deaths"]] == ["a", "a"]
+    assert all(death["cause"].startswith("hung: ") for death in launched.report["deaths"])
+    assert any("it is given up after 1 restarts" in text for text in heard.texts("a"))
+    assert not any("hangs" in text for text in heard.texts("b"))

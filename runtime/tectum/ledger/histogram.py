@@ -8,6 +8,8 @@ durations are one.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from tectum.errors import ContractError
 
@@ -37,6 +39,24 @@ class Histogram:
         self.largest_ns = max(self.largest_ns, duration_ns)
         bucket = _bucket(duration_ns)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data, for `take`."""
+        counts = {str(bucket): count for bucket, count in self._counts.items()}
+        return {"smallest_ns": self.smallest_ns, "largest_ns": self.largest_ns, "counts": counts}
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Count also what another histogram counted, given as its `document`."""
+        counts = {int(bucket): count for bucket, count in document["counts"].items()}
+        added = sum(counts.values())
+        if not added:
+            return
+        smallest_ns, largest_ns = document["smallest_ns"], document["largest_ns"]
+        self.smallest_ns = min(self.smallest_ns, smallest_ns) if self.count else smallest_ns
+        self.largest_ns = max(self.largest_ns, largest_ns) if self.count else largest_ns
+        self.count += added
+        for bucket, count in counts.items():
+            self._counts[bucket] = self._counts.get(bucket, 0) + count
 
     def quantile_ns(self, share: float) -> int:
         """Return the duration that `share` of all do not exceed (nearest rank); 0 when empty.

@@ -19,7 +19,7 @@ from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import InputPlan, Plan
 
-__all__ = ["PHASES", "Tally"]
+__all__ = ["PHASES", "Tally", "quantiles"]
 
 PHASES = ("receive", "wait", "encode", "fuse", "deliver")
 _NS_PER_MS = 1_000_000
@@ -80,7 +80,7 @@ class Tally:
             "triggers": self.triggers,
             "outcomes": {outcome.value: self.outcomes[outcome.value] for outcome in Outcome},
             "on_time": round(self.on_time_share, 6),
-            "latency_ms": _quantiles(self.latency, (0.5, 0.95, 0.99)),
+            "latency_ms": quantiles(self.latency, (0.5, 0.95, 0.99)),
             "budget_ms": _ms(self._plan.budget_ns) if self._plan.budget_ns else None,
         }
 
@@ -100,8 +100,8 @@ class Tally:
             "reasons": dict(self.reasons.most_common()),
             "flags": dict(self.flags.most_common()),
             "blame": dict(self.blame.most_common()),
-            "age_ms": _quantiles(self.age, (0.5, 0.95, 0.99)),
-            "phases_ms": {name: _quantiles(h, (0.5, 0.95)) for name, h in self._phases.items()},
+            "age_ms": quantiles(self.age, (0.5, 0.95, 0.99)),
+            "phases_ms": {name: quantiles(h, (0.5, 0.95)) for name, h in self._phases.items()},
             "longest_gap_ms": {
                 "outcomes": _ms(self._outcome_gap.longest_ns),
                 "answers": _ms(self._answer_gap.longest_ns),
@@ -112,6 +112,19 @@ class Tally:
             "clocks": dict(self._clocks),
             "unexplained_loss": unexplained,
             "decisions_sha256": digest,
+        }
+
+    def histograms(self) -> dict[str, Histogram]:
+        """Return what the quantiles of `document` were taken from, by the path of their keys."""
+        return {
+            "latency_ms": self.latency,
+            "age_ms": self.age,
+            **{f"phases_ms/{name}": item for name, item in self._phases.items()},
+            **{
+                f"inputs/{name}/{key}": histogram
+                for name, item in self._inputs.items()
+                for key, histogram in item.histograms().items()
+            },
         }
 
     def _add_answer(self, row: Row) -> None:
@@ -149,6 +162,9 @@ class _InputTally:
         elif item.reason:
             (self.cached if item.status is Status.CACHED else self.missing)[item.reason] += 1
 
+    def histograms(self) -> dict[str, Histogram]:
+        return {"encode_ms": self.encode, self.distance_means: self.distance}
+
     def document(self, counts: Mapping[str, int]) -> dict[str, Any]:
         losses = {k.removeprefix("lost_"): n for k, n in counts.items() if k.startswith("lost_")}
         others = {
@@ -165,8 +181,8 @@ class _InputTally:
             "beaten": counts.get("beaten", 0),
             "losses": losses,
             "counts": others,
-            "encode_ms": _quantiles(self.encode, (0.5, 0.95)),
-            self.distance_means: _quantiles(self.distance, (0.5, 0.95)),
+            "encode_ms": quantiles(self.encode, (0.5, 0.95)),
+            self.distance_means: quantiles(self.distance, (0.5, 0.95)),
         }
 
 
@@ -196,7 +212,8 @@ def _phase_ends(row: Row) -> tuple[int, ...]:
     )
 
 
-def _quantiles(histogram: Histogram, shares: tuple[float, ...]) -> dict[str, float | None]:
+def quantiles(histogram: Histogram, shares: tuple[float, ...]) -> dict[str, float | None]:
+    """Return `p50` and so on for the `shares`, and `max`, in ms; None where nothing was counted."""
     names = [f"p{share * 100:.0f}" for share in shares]
     if not histogram.count:
         return dict.fromkeys([*names, "max"])

@@ -151,6 +151,14 @@ class Context(Protocol):
         """End `serve` now, or the next one; may be called from any thread."""
         ...
 
+    def busy(self, at_most_ns: int) -> None:
+        """Say that the loop does long work from now on, such as loading a map.
+
+        It is not taken to hang for `at_most_ns`, or until it serves again. For the loop thread.
+        Opening and closing need no such word.
+        """
+        ...
+
     def name_loss(self, output: str, cause: str, count: int = 1) -> None:
         """Count captures that this node lost before they were published. For the loop thread."""
         ...

@@ -2,8 +2,8 @@
 
 It belongs to the loop thread; `stop`, `wake`, `wait_until_ns` and `stopping` may be used from any
 thread. Housekeeping happens in `serve`: joins and statements (by the publisher), the health message
-every 500 ms on `<node>/@health`, and the heartbeat to the launcher at the same rate. Where the run
-asks for it the loop hangs or is slow, on purpose.
+every 500 ms on `<node>/@health`, and the heartbeat to the launcher every 100 ms. Where the run asks
+for it the loop hangs or is slow, on purpose.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.message import AnyArray, Kind, Value
 from tectum.node.base import Announcement
+from tectum.node.control import State
 from tectum.node.run_faults import stall_ns
 from tectum.sync.faults import Fault
 from tectum.transport.base import Publisher, Subscriber
@@ -28,6 +29,12 @@ __all__ = ["HEALTH", "Connect", "NodeContext"]
 
 HEALTH = "@health"
 HEALTH_PERIOD_NS = 500 * NS_PER_MS
+ALIVE_PERIOD_NS = 100 * NS_PER_MS
+_OWN_BOOKS = (Kind.HEALTH, Kind.JOURNAL, Kind.LEDGER)
+"""What a node says about itself; anything else is what it is there for."""
+
+Tell = Callable[[State, int], None]
+"""Tells a launcher how a node is: (state, for how long, where it is busy)."""
 
 
 class Connect(Protocol):
@@ -52,9 +59,9 @@ class NodeContext:
         clock: Clock,
         publisher: Publisher,
         connect: Connect,
-        alive: Callable[[], None] = lambda: None,
+        tell: Tell = lambda state, lasting_ns: None,
     ) -> None:
-        """Belong to the node `name` of `run`; `alive` is called with every health message."""
+        """Belong to the node `name` of `run`; `tell` hears that it lives, is busy, has spoken."""
         self.name = name
         self.clock = clock
         self.epoch_ns = int(run.get("epoch_ns", 0))
@@ -69,12 +76,13 @@ class NodeContext:
         """What goes wrong with this node on purpose, on the graph clock."""
         self._publisher = publisher
         self._connect = connect
-        self._alive = alive
+        self._tell = tell
         self._subscribers: list[Subscriber] = []
         self._loop_thread = threading.get_ident()
         self._stop = threading.Event()
         self._woken = False
-        self._health_due_ns = 0
+        self._health_due_ns = self._alive_due_ns = 0
+        self._spoke = False
 
     @property
     def stopping(self) -> bool:
@@ -104,6 +112,9 @@ class NodeContext:
             frame_id=frame_id,
             fields=fields,
         )
+        if not self._spoke and kind not in _OWN_BOOKS:
+            self._spoke = True
+            self._tell(State.SPOKE, 0)
 
     def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
         """Return a writable array to fill and publish; may be called from any thread."""
@@ -168,6 +179,11 @@ class NodeContext:
         self._woken = True
         self._publisher.wake()
 
+    def busy(self, at_most_ns: int) -> None:
+        """Say that the loop will be silent for up to `at_most_ns`, or until it serves again."""
+        self._alive_due_ns = 0
+        self._tell(State.BUSY, at_most_ns)
+
     def stop(self) -> None:
         """Ask the node to end: every wait returns. For any thread, not for a signal handler."""
         self._stop.set()
@@ -196,8 +212,10 @@ class NodeContext:
         if now_ns >= self._health_due_ns:
             self._health_due_ns = now_ns + HEALTH_PERIOD_NS
             self._say_health(now_ns)
-            self._alive()
-        return min(statement_due_ns, self._health_due_ns)
+        if now_ns >= self._alive_due_ns:
+            self._alive_due_ns = now_ns + ALIVE_PERIOD_NS
+            self._tell(State.ALIVE, 0)
+        return min(statement_due_ns, self._health_due_ns, self._alive_due_ns)
 
     def _suffer(self) -> None:
         """Hang, or be slow, where that is asked for; a stop of the graph ends it."""

@@ -1,11 +1,13 @@
 """What a launcher and a node's process say to each other: lines of JSON over an inherited socket.
 
-    process -> launcher   {"node": NAME, "state": STATE, "error": TEXT}      Report
-    launcher -> process   {"order": ORDER}                                   Order
+    process -> launcher   {"node": NAME, "state": STATE, "error": TEXT, "lasting_ns": N}   Report
+    launcher -> process   {"order": ORDER}                                                Order
 
 States come in this order: `ready` (opened; it listens and publishes nothing yet), `joined` (all
-its subscribers have connected), `running` (after the start), `ended` or `failed` (with `error`,
-one line). `alive` comes every 500 ms from the loop thread; when it stops coming, the loop hangs.
+its subscribers have connected), `running` (after the start), `spoke` (it published its first
+message), `ending` (it closes), `ended` or `failed` (with `error`, one line). `alive` comes every
+100 ms from the loop thread; when it stops coming, the loop hangs, unless it said `busy`: silence of
+up to `lasting_ns` is no hang. While a node opens or closes, its loop owes no sign of life.
 The launcher sends `start` once all are joined, and `stop`. The end of the file means stop now.
 """
 
@@ -31,6 +33,9 @@ class State(StrEnum):
     JOINED = "joined"
     RUNNING = "running"
     ALIVE = "alive"
+    BUSY = "busy"
+    SPOKE = "spoke"
+    ENDING = "ending"
     FAILED = "failed"
     ENDED = "ended"
 
@@ -50,6 +55,8 @@ class Report:
     state: State
     error: str = ""
     """Why it failed, for a person."""
+    lasting_ns: int = 0
+    """How long a busy node will give no sign of life, at most."""
 
 
 def order_line(order: Order) -> bytes:
@@ -61,7 +68,8 @@ def parse_report(line: bytes) -> Report | None:
     """Return the report in `line`, or None for a line that is none."""
     try:
         document = json.loads(line)
-        return Report(str(document["node"]), State(document["state"]), document.get("error", ""))
+        node, state = str(document["node"]), State(document["state"])
+        return Report(node, state, document.get("error", ""), int(document.get("lasting_ns", 0)))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -94,8 +102,12 @@ class Channel:
 
     def report(self, report: Report) -> None:
         """Send `report`; where the launcher does not read or is gone, it is dropped."""
-        error = report.error[:MAX_ERROR_LETTERS]
-        line = json.dumps({"node": report.node, "state": report.state, "error": error}) + "\n"
+        document: dict[str, str | int] = {"node": report.node, "state": report.state}
+        if report.error:
+            document["error"] = report.error[:MAX_ERROR_LETTERS]
+        if report.lasting_ns:
+            document["lasting_ns"] = report.lasting_ns
+        line = json.dumps(document) + "\n"
         with contextlib.suppress(OSError):
             self._socket.send(line.encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 

@@ -81,6 +81,7 @@ class NodeHost:
                 node.run(context)
         finally:
             context.state = "ending"
+            report(Report(self.name, State.ENDING))
             try:
                 node.close()
             finally:
@@ -102,7 +103,7 @@ class NodeHost:
             clock=self._clock,
             publisher=publisher,
             connect=self._connect,
-            alive=lambda: report(Report(self.name, State.ALIVE)),
+            tell=lambda state, lasting_ns: report(Report(self.name, state, lasting_ns=lasting_ns)),
         )
         self._context = context
         if self._stopped:

@@ -15,8 +15,9 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -24,6 +25,7 @@ from tectum.clock import GraphClock
 from tectum.errors import TectumError
 from tectum.node.control import Channel, Report, State
 from tectum.node.host import NodeHost
+from tectum.node.scheduling import Scheduling, apply_scheduling, scheduling_from
 from tectum.node.watcher import Watcher, die_with_launcher
 from tectum.rundir import read_run
 
@@ -75,6 +77,8 @@ class _Household:
             self._hosts = {name: NodeHost(name, run, folder, clock) for name in names}
         except TectumError as error:
             return self._failed(names[0], error)
+        for sentence in apply_scheduling(_scheduling(run, names)):
+            logging.getLogger("tectum.node").warning(sentence, extra={"node": names[0]})
         watcher = Watcher(self._channel, on_start=self._start, on_stop=self._stop)
         first, *others = self._hosts.values()
         threads = [threading.Thread(target=self._live_one, args=(host,)) for host in others]
@@ -119,6 +123,14 @@ class _Household:
     def _stop(self) -> None:
         for host in self._hosts.values():
             host.stop()
+
+
+def _scheduling(run: Mapping[str, Any], names: Sequence[str]) -> Scheduling:
+    """Return what the nodes of a process ask for together."""
+    asked: dict[str, Any] = {}
+    for name in names:
+        asked |= run["nodes"][name].get("scheduling", {})
+    return scheduling_from(asked)
 
 
 def _log_lines(*, named: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_long_run_needs_no_more_memory_than_a_short_one() -> None:
     for value in range(1, 2_000_000, 7):
         histogram.add(value * 50)
     assert len(histogram._counts) < 1_200
+
+
+@given(st.lists(durations, max_size=40), st.lists(durations, max_size=40))
+def test_two_histograms_taken_together_are_one_of_all_values(
+    first: list[int], second: list[int]
+) -> None:
+    together = filled(first)
+    together.take(json.loads(json.dumps(filled(second).document())))
+    whole = filled(first + second)
+    assert together.document() == whole.document()
+    assert together.count == whole.count
 
 
 def test_an_empty_histogram_has_quantile_zero() -> None:
