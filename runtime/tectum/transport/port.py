@@ -5,7 +5,6 @@ A publisher has one on this host (a Unix socket), and one for other hosts where 
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import zmq
 from tectum.errors import ConfigError
 from tectum.message import AnyArray, Header
 from tectum.transport.endpoint import check_endpoint, check_remote
+from tectum.transport.local_socket import take_away
 from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
 from tectum.transport.refusals import LISTENING, Refusals
@@ -117,9 +117,11 @@ class Port:
             self._refusals.close()
         self.socket.close()
         if self._inode:
-            with contextlib.suppress(FileNotFoundError):
-                if self._path.stat().st_ino == self._inode:
-                    self._path.unlink()
+            take_away(self._path, self._inode)
+
+    def is_heard(self) -> bool:
+        """Return whether anybody has subscribed to anything, as of the last `subscriptions`."""
+        return self._subscribed.total() > 0
 
     def readers(self, topic: str) -> int:
         """Return how many subscribers read `topic` in shared memory; 0: it must go inline.

@@ -1,14 +1,16 @@
-"""The publisher over ZeroMQ: a Unix socket for this host, and a port for others if there are some.
+"""The publisher: local links and a Unix socket for this host, and a port for others if there are.
 
 Large payloads travel through shared memory to those who can read it, inline to all others.
 Sending never waits, except for subscribers that joined as lossless. Where a subscriber's queue is
-full, the message goes to all others, and the place is stated: libzmq then leaves that subscriber
-out until it has read half of its queue, so every run of losses begins at a place that was seen and
-named.
+full, the message goes to all others, and the place is stated: that subscriber is then left out
+until it has read half of its queue, so every run of losses begins at a place that was seen and
+named. Who has joined by a link is sent references and small payloads alone. If shared memory turns
+out to be too small, the links are given up, and all join anew over ZeroMQ.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,10 +21,14 @@ import numpy as np
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.errors import ConfigError
 from tectum.message import AnyArray, BufferSpec, Header
+from tectum.transport.endpoint import check_endpoint
 from tectum.transport.joining import guest_of
 from tectum.transport.link import for_the_link
+from tectum.transport.local_port import LocalPort
+from tectum.transport.local_socket import link_path
 from tectum.transport.outbox import OutboxPublisher, new_incarnation
 from tectum.transport.pool import Pools
+from tectum.transport.pool_file import pools_are_possible
 from tectum.transport.port import Port
 from tectum.transport.reference import Reference
 from tectum.transport.security import Security
@@ -35,6 +41,8 @@ SHARED_FROM_BYTES = 64 * 1024
 """Smaller payloads are sent inline: a reference with its lease costs more than their copies."""
 PATIENCE_NS = 10 * NS_PER_S
 """How long a message waits for room in the queues of lossless subscribers."""
+
+_log = logging.getLogger(__name__)
 
 
 class Remote(NamedTuple):
@@ -73,16 +81,20 @@ class ZmqPublisher(OutboxPublisher):
             ConfigError: not an `ipc://` endpoint, too long, or it cannot be bound.
         """
         super().__init__(node, clock, incarnation)
-        self._here = Port(node, endpoint, queue, None)
-        self._ports = [self._here]
-        self._links = remote.links if remote else {}
-        if remote is not None:
-            try:
-                self._ports.append(Port(node, remote.endpoint, queue, remote.security))
-            except ConfigError:
-                self._here.close()
-                raise
+        self._jpeg = remote.links if remote else {}
+        self._left: list[bytes] = []
+        """Subscriptions that ended when links were given up."""
+        self._links = _links(endpoint, queue)  # before the port, see `local_links`
+        try:
+            self._ports = _ports(node, endpoint, queue, remote)
+        except ConfigError:
+            if self._links is not None:
+                self._links.close()
+            raise
+        self._here = self._ports[0]
         self._waiter = Waiter(clock, *(port.socket for port in self._ports))
+        if self._links is not None:
+            self._waiter.add(self._links.fileno())
         self._pools = Pools(self._here.folder.name, node, new_incarnation(), _called)
         self._pools_wanted = False
         self._far: set[str] = set()
@@ -94,7 +106,7 @@ class ZmqPublisher(OutboxPublisher):
         nbytes = BufferSpec(dtype, shape).nbytes
         if self._pools_wanted and nbytes >= SHARED_FROM_BYTES:
             topic = topic_name(self.node, output)
-            array = self._pools.loan(topic, dtype, shape, self._here.readers(topic))
+            array = self._pools.loan(topic, dtype, shape, self._readers(topic))
         return np.empty(shape, dtype) if array is None else array
 
     def wait(self, timeout_ns: int) -> bool:
@@ -107,9 +119,14 @@ class ZmqPublisher(OutboxPublisher):
 
     def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
         reference = self._placed(header.topic, arrays) if arrays else None
-        all_took_it = self._here.send(header, arrays, reference, self._patience)
+        links, here, all_took_it = self._links, self._here, True
+        if links is not None:
+            all_took_it = links.send(header, arrays, reference)
+        if links is None or here.is_heard():
+            shown = reference if reference and here.readers(header.topic) else None
+            all_took_it &= here.send(header, arrays, shown, self._patience)
         if self._far:
-            packed = for_the_link(header, arrays, self._links) if self._links else (header, arrays)
+            packed = for_the_link(header, arrays, self._jpeg) if self._jpeg else (header, arrays)
             all_took_it &= self._ports[-1].send(*packed, None, self._patience)
         return all_took_it
 
@@ -131,10 +148,30 @@ class ZmqPublisher(OutboxPublisher):
         """Return where in shared memory the payloads are now; None: they go inline."""
         if not self._pools_wanted or sum([array.nbytes for array in arrays]) < SHARED_FROM_BYTES:
             return None
-        readers = self._here.readers(topic)
-        return self._pools.place(topic, arrays, readers) if readers else None
+        readers = self._readers(topic)
+        reference = self._pools.place(topic, arrays, readers) if readers else None
+        if reference is None and readers:
+            self._hang_up()
+        return reference
+
+    def _readers(self, topic: str) -> int:
+        """Return how many subscribers read `topic` in shared memory."""
+        links = self._links  # which another thread may give up
+        linked = links.readers(topic) if links is not None else 0
+        return linked + self._here.readers(topic)
+
+    def _hang_up(self, clock: Clock | None = None) -> None:
+        """Close the links; with `clock`, when their readers have taken what is theirs."""
+        links, self._links = self._links, None
+        if links is not None:
+            self._waiter.remove(links.fileno())
+            self._left += links.close(clock)
 
     def _subscriptions(self) -> Iterator[bytes]:
+        yield from self._left
+        self._left.clear()
+        if self._links is not None:
+            yield from self._links.subscriptions()
         for port in self._ports:
             for subscription in port.subscriptions():
                 guest = guest_of(subscription[1:])
@@ -152,10 +189,38 @@ class ZmqPublisher(OutboxPublisher):
         return newcomers
 
     def _shut(self) -> None:
-        self._waiter.close()
         for port in self._ports:
             port.close()
+        self._hang_up(self._clock)  # behind the port, see `local_links`
+        self._waiter.close()
         self._pools.close()
+
+
+def _ports(node: str, endpoint: str, queue: int, remote: Remote | None) -> list[Port]:
+    """Return the ports of a publisher, the first of which is for this host.
+
+    Raises:
+        ConfigError: one cannot be bound.
+    """
+    here = Port(node, endpoint, queue, None)
+    try:
+        return [here, Port(node, remote.endpoint, queue, remote.security)] if remote else [here]
+    except ConfigError:
+        here.close()
+        raise
+
+
+def _links(endpoint: str, queue: int) -> LocalPort | None:
+    """Return the local links of the publisher at `endpoint`; None: this host has none."""
+    path = link_path(check_endpoint(endpoint))
+    if not pools_are_possible():
+        path.unlink(missing_ok=True)  # nobody shall wait for a killed predecessor to come back
+        return None
+    try:
+        return LocalPort(path, queue)
+    except OSError as error:
+        _log.debug("no links at %s: %s", path, error)
+        return None
 
 
 def _called(pid: int) -> str:

@@ -1,34 +1,35 @@
-"""The subscriber over ZeroMQ: one SUB socket connected to the publishers of its topics.
+"""The subscriber: joined to the publishers of its topics, by links on this host or over ZeroMQ.
 
-A publisher that dies and comes back is joined again by the next `wait` or `drain` that follows.
+Publishers of this host that have a local link are joined by it; the others, and those of other
+hosts, over ZeroMQ, and so is everybody by who reads no shared memory or wants to lose nothing: a
+link has no thread of its own that carries large payloads while the publisher does something else.
+A publisher that dies and comes back is joined again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-import zmq
-
-from tectum.clock import NS_PER_MS, Clock
+from tectum.clock import Clock
 from tectum.errors import WireError
 from tectum.message import Header, Kind, Message, Payload, Value
 from tectum.transport.base import Received
-from tectum.transport.endpoint import check_endpoint, check_remote
+from tectum.transport.endpoint import check_endpoint
+from tectum.transport.far_inlet import Far, FarInlet
 from tectum.transport.inbox import OTHER, Inbox
+from tectum.transport.inlet import Inlet
 from tectum.transport.joining import Delivery, joining
 from tectum.transport.lease import OvertakenError, PoolReader
+from tectum.transport.local_links import LocalLinks
 from tectum.transport.outbox import STATEMENT
 from tectum.transport.payload import FramePayload
-from tectum.transport.peer_clocks import PeerClocks
 from tectum.transport.pool_file import pools_are_possible
-from tectum.transport.port import HEARTBEAT_MS
-from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
-from tectum.transport.refusals import CONNECTING, Refusals
-from tectum.transport.security import Security
-from tectum.transport.waiter import Waiter, can_be_read
+from tectum.transport.waiter import Waiter
 from tectum.transport.wire import (
     decode_reference,
     inline_topic,
@@ -42,28 +43,8 @@ __all__ = ["DEFAULT_HOLD", "Far", "ZmqSubscriber"]
 DEFAULT_HOLD = 8
 """Of any subscriber that says nothing else; memory is only used where so much is really held."""
 
-RECONNECT_MS = 20
-CONNECT_MS = 1000
-"""How long a connection to another host may take to come about before it is tried anew."""
-LOOK_EVERY_NS = 10 * NS_PER_MS
-MAX_FRAME_BYTES = 512 * 1024 * 1024
-COPIED_BELOW_BYTES = 64 * 1024
-"""Smaller frames are copied: cheaper than to look after their memory, and so they are aligned."""
-_NOBLOCK = int(zmq.NOBLOCK)
 _LASTING = (Kind.LATCHED, Kind.STATEMENT, Kind.PROMISE, Kind.END)
 _log = logging.getLogger(__name__)
-
-
-class Far(NamedTuple):
-    """Publishers on other hosts."""
-
-    endpoints: Mapping[str, str]
-    """Endpoint -> host."""
-    hosts: Mapping[str, str]
-    """Node -> host, for every node that is not on this one."""
-    clocks: Mapping[str, str]
-    """Host -> where it tells its time."""
-    security: Security
 
 
 class _Come(NamedTuple):
@@ -112,55 +93,40 @@ class ZmqSubscriber:
         hold = hold if pools_are_possible() else 0
         self._inbox = Inbox(name, topics)
         self._hold, self._reader = hold, PoolReader(hold)
-        self._delivery, self._queue, self._largest = delivery, queue, 0
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-        self._socket.set(zmq.RCVHWM, queue)
-        self._socket.set(zmq.LINGER, 0)
-        self._socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
-        self._socket.set(zmq.RECONNECT_IVL_MAX, 0)
-        self._socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        self._seen_empty = False
-        form = shared_topic if hold else inline_topic
-        publishing = {*nodes, *(topic.partition("/")[0] for topic in topics)}
-        for topic in (*topics, *(f"{node}/{STATEMENT}" for node in publishing)):
-            self._socket.subscribe(topic_frame(topic))
-            self._socket.subscribe(form(topic))
-        self._socket.subscribe(joining(name, hold, delivery))
-        for endpoint in allowed:
-            self._socket.connect(endpoint)
-        self._clock, self._look_at_ns = clock, 0
-        self._refusals: Refusals | None = None
-        self._clocks: PeerClocks | None = None
-        if far is not None:
-            self._connect_far(name, far)
-        self._waiter = Waiter(clock, self._socket)
+        self._newest_alone = delivery == "newest"
+        subscriptions = _subscriptions(name, topics, nodes, hold, delivery)
+        self._near = Inlet(subscriptions, queue)
+        self._far = FarInlet(name, far, subscriptions, queue, clock) if far else None
+        inlets = [self._near, self._far] if self._far else [self._near]
+        self._waiter = Waiter(clock, *(inlet.socket for inlet in inlets))
+        self._sources: list[LocalLinks | Inlet] = [self._far] if self._far else []
+        self._foreign = deque(allowed)
+        if hold and delivery != "lossless":
+            links = LocalLinks(allowed, subscriptions, self._waiter.wake, self._refuse_stream)
+            self._foreign = links.foreign
+            self._sources.insert(0, links)
+            self._waiter.add(links.fileno())
+        self._connect_foreign()
 
     def drain(self, limit: int = 1024) -> list[Received]:
         """Return everything that has arrived, at most about `limit`, without waiting."""
-        if self._clocks is not None:
-            self._look_far()
+        if self._far is not None:
+            self._far.look()
+        self._connect_foreign()
         come: list[_Come] = []
         results: list[Received] = []
-        newest = self._delivery == "newest"
-        for _ in range(limit):
-            frames = self._frames()
-            if frames is None:
-                self._seen_empty = True
-                break
+        for frames in islice(self._frames(), limit):
             parsed = self._parsed(frames)
-            if parsed is not None and newest:
+            if parsed is not None and self._newest_alone:
                 come.append(parsed)
             elif parsed is not None:
                 results += self._taken(parsed)
-            if not can_be_read(self._socket):
-                self._seen_empty = True
-                break
-        return self._newest(come) if newest else results
+        return self._newest(come) if come else results
 
     def wait(self, timeout_ns: int) -> bool:
         """Wait until something may have arrived or `wake` was called; False on time-out."""
-        seen_empty, self._seen_empty = self._seen_empty, False
-        if not seen_empty and can_be_read(self._socket):
+        self._connect_foreign()
+        if any(source.has_come() for source in self._sources):
             return True
         return self._waiter.wait_for_change(timeout_ns)
 
@@ -175,47 +141,22 @@ class ZmqSubscriber:
     def close(self) -> None:
         """Close; what has not been drained is dropped."""
         self._waiter.close()
-        if self._clocks is not None:
-            self._clocks.close()
-        if self._refusals is not None:
-            self._refusals.close()
-        self._socket.close()
+        for source in {*self._sources, self._near}:
+            source.close()
 
-    def _connect_far(self, name: str, far: Far) -> None:
-        """Connect to publishers on other hosts; what is set on a socket holds from then on."""
-        self._socket.set(zmq.CONNECT_TIMEOUT, CONNECT_MS)
-        self._socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._socket.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
-        self._refusals = Refusals(self._socket, CONNECTING, name)
-        for endpoint, host in far.endpoints.items():
-            far.security.guard_client(self._socket, host)
-            self._socket.connect(check_remote(endpoint))
-        self._clocks = PeerClocks(far.clocks, far.hosts, self._clock, far.security)
+    def _connect_foreign(self) -> None:
+        """Join over ZeroMQ those publishers that are to be joined so."""
+        while self._foreign:
+            self._near.socket.connect(self._foreign.popleft())
+            if self._near not in self._sources:
+                self._sources.append(self._near)
 
-    def _look_far(self) -> None:
-        """Say who was refused; ask other hosts for their clock."""
-        now_ns = self._clock.now_ns()
-        if self._clocks is not None and self._refusals is not None and now_ns >= self._look_at_ns:
-            self._look_at_ns = now_ns + LOOK_EVERY_NS
-            self._refusals.look()
-            self._clocks.serve()
+    def _frames(self) -> Iterator[Sequence[bytes | memoryview]]:
+        for source in self._sources:
+            yield from source.messages()
 
-    def _frames(self) -> list[bytes | memoryview] | None:
-        """Return the frames of the next message, None: there is none. Small ones are copied."""
-        receive = self._socket.recv
-        try:
-            frame = receive(_NOBLOCK, copy=False)
-        except zmq.Again:
-            return None
-        frames: list[bytes | memoryview] = [frame.bytes]
-        while frame.more:
-            frame = receive(_NOBLOCK, copy=False)
-            frames.append(frame.bytes if len(frame) < COPIED_BELOW_BYTES else frame.buffer)
-        return frames
-
-    def _parsed(self, buffers: list[bytes | memoryview]) -> _Come | None:
+    def _parsed(self, buffers: Sequence[bytes | memoryview]) -> _Come | None:
         """Return a message as it came, or None where it is malformed or comes inline as well."""
-        self._bound_queue(buffers)
         try:
             header, reference = decode_reference(buffers)
         except WireError as error:
@@ -240,8 +181,8 @@ class ZmqSubscriber:
 
     def _taken(self, come: _Come) -> list[Received]:
         header, reference, buffers = come
-        if self._clocks is not None:
-            header = self._clocks.translated(header, header.topic.partition("/")[0])
+        if self._far is not None:
+            header = self._far.translated(header)
         if reference is None:
             payloads: tuple[Payload, ...] = tuple(
                 [
@@ -265,14 +206,20 @@ class ZmqSubscriber:
         if count & (count - 1) == 0:
             _log.warning("refused %d messages of %s so far: %s", count, topic, error)
 
-    def _bound_queue(self, buffers: Sequence[bytes | memoryview]) -> None:
-        """Let fewer messages wait where they are larger: queues are bounded in bytes too."""
-        nbytes = 0
-        for buffer in buffers:
-            nbytes += len(buffer)
-        if nbytes > self._largest:
-            self._largest = nbytes
-            self._socket.set(zmq.RCVHWM, bounded_queue(self._queue, nbytes))
+    def _refuse_stream(self, error: WireError) -> None:
+        """Count a link that cannot be read on."""
+        self._refuse(OTHER, error)
+
+
+def _subscriptions(
+    name: str, topics: Sequence[str], nodes: Iterable[str], hold: int, delivery: Delivery
+) -> list[bytes]:
+    """Return what is subscribed: topics, statements, and last the joining."""
+    form = shared_topic if hold else inline_topic
+    publishing = {*nodes, *(topic.partition("/")[0] for topic in topics)}
+    wanted = (*topics, *(f"{node}/{STATEMENT}" for node in publishing))
+    subscriptions = [form_of(topic) for topic in wanted for form_of in (topic_frame, form)]
+    return [*subscriptions, joining(name, hold, delivery)]
 
 
 def _can_age(come: _Come) -> bool:

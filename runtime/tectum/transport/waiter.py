@@ -1,8 +1,8 @@
-"""Waiting for ZeroMQ sockets and for a wake-up from another thread, to the microsecond.
+"""Waiting for sockets and for a wake-up from another thread, to the microsecond.
 
 `zmq.Poller` counts in milliseconds, which is coarse beside a delivery margin of 2 ms; `select` on
-the sockets' descriptors is not. A descriptor only says that something changed (libzmq, ZMQ_FD), so
-`ZMQ_EVENTS` is read before every wait.
+the sockets' descriptors is not. A descriptor of ZeroMQ only says that something changed (libzmq,
+ZMQ_FD), so `ZMQ_EVENTS` is read before every wait; one of the system says what is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,18 @@ class Waiter:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
+        self._plain: list[int] = []
         self._descriptors = [self._reader.fileno(), *(int(item.FD) for item in sockets)]
+
+    def add(self, descriptor: int) -> None:
+        """Wait for a descriptor of the system as well."""
+        self._plain.append(descriptor)
+        self._descriptors.append(descriptor)
+
+    def remove(self, descriptor: int) -> None:
+        """Wait for a descriptor no longer, before it is closed."""
+        self._plain.remove(descriptor)
+        self._descriptors.remove(descriptor)
 
     def wait(self, timeout_ns: int) -> bool:
         """Return True when a socket can be read or `wake` was called, False on time-out."""
@@ -44,7 +55,7 @@ class Waiter:
             changed = self._changed(until_ns - self._clock.now_ns())
             if not changed:
                 return False
-            if self._woken(changed):
+            if self._woken(changed) or any(item in changed for item in self._plain):
                 return True
         return True
 

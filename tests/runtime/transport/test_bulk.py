@@ -111,21 +111,32 @@ def test_who_cannot_read_shared_memory_gets_payloads_inline_and_the_others_do_no
         assert (row["received"], row["unexplained"], row["duplicates"]) == (3, 0, 0)
 
 
-def test_who_knows_nothing_of_shared_memory_gets_its_topic_inline_and_all_others_with_it(host):
+def listener(host, name, *forms):
+    """Return a socket that subscribes to the image in these forms, and has joined as `name`."""
+    made = zmq.Context.instance().socket(zmq.SUB)
+    for subscription in (*forms, b"\xffjoin/" + name.encode()):
+        made.subscribe(subscription)
+    made.connect(host.endpoint)
+    host.joined(*host.publisher.joined(), name.partition("/")[0])
+    return made
+
+
+def test_who_knows_nothing_of_shared_memory_gets_its_topic_inline_and_all_on_zeromq_with_it(host):
     ear = host.subscriber("ear")
-    plain = zmq.Context.instance().socket(zmq.SUB)
-    plain.subscribe(b"eye/image\0")
-    plain.subscribe(b"\xffjoin/plain")
-    plain.connect(host.endpoint)
-    host.joined("ear", "plain")
+    reads = listener(host, "reads/8", b"eye/image\0", b"=eye/image\0")
+    plain = listener(host, "plain", b"eye/image\0")
     host.say(1)
-    assert plain.poll(2000)
-    assert len(plain.recv_multipart()) == 3
-    assert isinstance(collect(ear, 1)[0].message.payloads[0], FramePayload)
+    for end in (plain, reads):
+        assert end.poll(2000)
+        assert len(end.recv_multipart()) == 3
+    assert isinstance(collect(ear, 1)[0].message.payloads[0], PoolPayload)  # it has a link
     plain.close()
-    host.joined("ear")
+    host.joined("ear", "reads")
     host.say(2)
+    assert reads.poll(2000)
+    assert len(reads.recv_multipart()) == 2
     assert isinstance(collect(ear, 1)[0].message.payloads[0], PoolPayload)
+    reads.close()
 
 
 def test_a_loan_arrives_without_a_copy(host):

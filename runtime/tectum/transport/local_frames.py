@@ -1,0 +1,81 @@
+"""Messages on a local link, which is a stream of bytes: how frames are packed and found. Pure.
+
+A message is the number of its frames, the size of each (32 bits each, little-endian), and the
+frames one behind the other: the same frames as on ZeroMQ. Who breaks that cannot be read on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from tectum.errors import WireError
+
+__all__ = ["MAX_MESSAGE_BYTES", "Unpacker", "packed"]
+
+MAX_FRAMES = 66
+"""Topic, header, and 64 buffers."""
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""The largest header, and buffers too small for shared memory."""
+_COUNT = struct.Struct("<I")
+
+
+def packed(frames: Sequence[bytes | memoryview]) -> bytes:
+    """Return one message as it goes over a link; the frames are contiguous."""
+    sizes = [part.nbytes if isinstance(part, memoryview) else len(part) for part in frames]
+    head = struct.pack(f"<{1 + len(sizes)}I", len(sizes), *sizes)
+    return b"".join([head, *frames])
+
+
+class Unpacker:
+    """Finds the messages in what comes over one link."""
+
+    def __init__(self, max_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        """Expect messages of at most `max_bytes`."""
+        self._max_bytes = max_bytes
+        self._rest = bytearray()
+        self._needed = 0
+        """How many bytes the message has whose beginning is kept, as far as it is known."""
+        self.broken: WireError | None = None
+        """What rule of the stream was broken; nothing is found from then on."""
+
+    def feed(self, data: bytes) -> list[list[bytes]]:
+        """Return the frames of each message that is whole now."""
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
+        messages, at = [], 0
+        while (sizes := self._sizes(data, at)) is not None:
+            at += 4 + 4 * len(sizes)
+            frames = []
+            for size in sizes:
+                frames.append(data[at : at + size])
+                at += size
+            messages.append(frames)
+        if at < len(data):
+            self._rest += data[at:]
+        return messages
+
+    def _sizes(self, data: bytes, at: int) -> tuple[int, ...] | None:
+        """Return the sizes of the frames of the message at `at`, None: it is not whole."""
+        room = len(data) - at
+        self._needed = _COUNT.size
+        if room < self._needed or self.broken:
+            return None
+        (count,) = _COUNT.unpack_from(data, at)
+        if not 1 <= count <= MAX_FRAMES:
+            self.broken = WireError(f"number of frames is {count}; allowed: 1 to {MAX_FRAMES}")
+            return None
+        self._needed += 4 * count
+        if room < self._needed:
+            return None
+        sizes = struct.unpack_from(f"<{count}I", data, at + _COUNT.size)
+        self._needed += sum(sizes)
+        if self._needed > self._max_bytes:
+            most = f"at most {self._max_bytes} bytes"
+            self.broken = WireError(f"size of a message is {self._needed}; allowed: {most}")
+            return None
+        return sizes if room >= self._needed else None
