@@ -2,9 +2,7 @@
 
 The robot's half (`robot`) runs in the Python that has rclpy; it is started with this node and ends
 with it. A reader thread takes what it hands over; the loop reads and publishes it, and hands over
-what the graph says. What is lost on the way is named: `dds_lost` never came to the bridge,
-`bridge_queue_full` waited too long for this node, `unreadable` is no such message, and
-`before_clock` came before /clock had said anything.
+what the graph says. What is lost on the way is named (see `incoming`).
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from typing import Any, ClassVar
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ConfigError, DataError
 from tectum.message import Kind, Message
-from tectum.node.base import Capture, Context, Node, NodeConfig
-from tectum_nodes.ros2.cdr import Cdr
-from tectum_nodes.ros2.config import RELIABLE, SENSOR_DATA, BridgeConfig, FromRos, ToRos
-from tectum_nodes.ros2.reading import READERS, read_message
+from tectum.node.base import Context, Node, NodeConfig
+from tectum_nodes.ros2.config import RELIABLE, SENSOR_DATA, BridgeConfig, ToRos
+from tectum_nodes.ros2.incoming import Incoming
+from tectum_nodes.ros2.reading import READERS
 from tectum_nodes.ros2.robot_process import Handed, RobotProcess
 from tectum_nodes.ros2.simulated_time import SimulatedTime
 from tectum_nodes.ros2.unheard import unheard_words
@@ -211,70 +209,6 @@ class Ros2Bridge(Node):
                 for words in unheard_words(wanted, content["topics"], content["known"]):
                     context.log.warning("%s", words)
         self._robot.check()
-
-
-class Incoming:
-    """What comes from ROS 2 as captures, with the books of what did not. Decides, does no I/O."""
-
-    def __init__(self, config: BridgeConfig, time: SimulatedTime | None) -> None:
-        """Map the topics of `config`; stamps by simulated `time`, where there is one."""
-        self._entries: list[tuple[str, FromRos]] = list(config.from_ros.items())
-        self._time = time
-        self._heard: Counter[int] = Counter()
-        self._lost: Counter[int] = Counter()
-        self.complaint = ""
-        """Why the last message was refused."""
-
-    def take(
-        self, handed: Handed, arrived_ns: int
-    ) -> tuple[str, Mapping[str, int], Capture | None]:
-        """Return the output, what was lost before (cause -> count), and the capture, if any."""
-        place = handed.place
-        losses = Counter(
-            {
-                "bridge_queue_full": handed.heard - self._heard[place] - (handed.data is not None),
-                "dds_lost": handed.lost - self._lost[place],
-            }
-        )
-        self._heard[place], self._lost[place] = handed.heard, handed.lost
-        self.complaint = ""
-        if place == len(self._entries):
-            if handed.data is not None and self._time is not None:
-                self._time.tick(Cdr(handed.data).stamp_ns(), arrived_ns)
-            return "", {}, None
-        output, entry = self._entries[place]
-        capture = None
-        if handed.data is not None:
-            if self._time is not None and not self._time.known:
-                losses["before_clock"] += 1
-            else:
-                capture = self._capture(output, entry, handed.data, arrived_ns)
-                losses["unreadable"] += capture is None
-        return output, +losses, capture
-
-    def _capture(
-        self, output: str, entry: FromRos, data: memoryview, arrived_ns: int
-    ) -> Capture | None:
-        try:
-            read = read_message(entry.type, data)
-        except DataError as error:
-            self.complaint = str(error)
-            return None
-        stamp_ns, error_ns = arrived_ns, round(NS_PER_S / entry.rate) if entry.rate else 0
-        if entry.stamp == "header" and read.stamp_ns:
-            stamp_ns, error_ns = read.stamp_ns, 0
-            if self._time is not None:
-                stamp_ns = self._time.to_graph(stamp_ns)
-        return Capture(
-            output,
-            READERS[entry.type].kind,
-            read.arrays,
-            stamp_ns,
-            entry.span,
-            error_ns,
-            entry.frame or read.frame_id,
-            read.fields,
-        )
 
 
 def _read(

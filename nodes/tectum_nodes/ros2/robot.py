@@ -29,12 +29,13 @@ import threading
 from typing import Any, Iterator  # noqa: UP035 - Python 3.8
 
 HEAD = struct.Struct("<HQQ")
-QUEUE = 32
+QUEUE = 128
+"""Messages that wait on each side."""
 PULSE_S = 1.0
 GRACE_S = 0.5
 """How long the end may take."""
-UNHEARD_AFTER = 4
-"""Pulses."""
+UNHEARD_AFTER = (4, 15, 60, 240)
+"""After so many pulses it is said what is known of topics from which nothing has come."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _WAY_OUT = {
@@ -262,7 +263,7 @@ def bridged(rclpy: Any, zmq: Any, plan: dict[str, Any], control: Control) -> Non
     def pulse() -> None:
         for ear in ears:
             ear.pulse()
-        if next(pulses) == UNHEARD_AFTER:
+        if next(pulses) in UNHEARD_AFTER:
             found = unheard(node, ears)
             if found is not None:
                 control.say("unheard", found)

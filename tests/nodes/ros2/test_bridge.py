@@ -16,9 +16,10 @@ from tectum.message import Kind
 from tectum.node.base import Capture
 from tectum.testing import MemoryContext
 from tectum_nodes.ros2 import robot
-from tectum_nodes.ros2.bridge import Incoming, Ros2Bridge
+from tectum_nodes.ros2.bridge import Ros2Bridge
 from tectum_nodes.ros2.cdr_writer import CdrWriter
 from tectum_nodes.ros2.config import BridgeConfig
+from tectum_nodes.ros2.incoming import Incoming
 from tectum_nodes.ros2.robot_process import Handed
 from tectum_nodes.ros2.simulated_time import SimulatedTime
 from tectum_nodes.ros2.unheard import unheard_words
@@ -216,6 +217,15 @@ def test_a_stamp_maps_to_one_instant_for_good_and_goes_back_exactly():
     assert time.to_graph(70 * MS + 1) == ahead
     stamps = [70 * MS + offset for offset in range(20)]
     assert [time.to_ros(time.to_graph(stamp)) for stamp in stamps] == stamps
+
+
+def test_later_stamps_have_later_instants_whatever_the_clock_does():
+    time = SimulatedTime()
+    time.tick(0, STAMP_NS)
+    ahead = time.to_graph(50 * MS)
+    time.tick(60 * MS, STAMP_NS + 20 * MS)  # three times as fast as it seemed
+    assert time.to_graph(58 * MS) == ahead + 1
+    assert time.to_graph(49 * MS) < ahead
 
 
 def test_a_simulation_that_stands_still_or_begins_anew_is_no_trouble():
