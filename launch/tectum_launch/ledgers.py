@@ -70,11 +70,12 @@ def read_ledgers(where: str | None = None) -> list[Ledger]:
         from tectum.rundir import find_run  # noqa: PLC0415 - start-up of the command line
 
         path = find_run(where)
-    found = [_from_files(file.with_suffix("")) for file in sorted(path.glob("*.ledger"))]
-    if not found:
+    # one that is just being moved aside is there by its older part only
+    nodes = {file.name.removesuffix(s) for s in _SUFFIXES for file in path.glob(f"*{s}")}
+    if not nodes:
         msg = f"{path} has no ledger: no fusion node has begun there"
         raise DataError(msg)
-    return found
+    return [_from_files(path / node) for node in sorted(nodes)]
 
 
 def keep_ledgers(folder: Path) -> None:
@@ -108,18 +109,29 @@ def _from_files(stem: Path) -> Ledger:
     import msgpack  # noqa: PLC0415 - start-up of the command line
 
     ledger: Ledger | None = None
-    for suffix in _SUFFIXES:
-        path = stem.with_name(stem.name + suffix)
-        if not path.is_file():
-            continue
+    for path, data in _parts(stem):
         entries = msgpack.Unpacker(strict_map_key=False)
-        entries.feed(path.read_bytes())
+        entries.feed(data)
         for entry in entries:  # a last entry that was cut is left out
             ledger = _taken(stem.name, ledger, entry, path)
     if ledger is None:
         msg = f"{stem}.ledger is empty: its fusion node ended before it began"
         raise DataError(msg)
     return ledger
+
+
+def _parts(stem: Path) -> list[tuple[Path, bytes]]:
+    """Return the parts of a ledger that may be written to and moved aside meanwhile."""
+    older, newer = (stem.with_name(stem.name + suffix) for suffix in _SUFFIXES)
+    while True:
+        found = []
+        with contextlib.ExitStack() as files:
+            # the newer is opened first: if it is moved aside now, both are the same file
+            for path in (newer, older):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((path, files.enter_context(path.open("rb"))))
+            if len({os.fstat(file.fileno()).st_ino for _, file in found}) == len(found):
+                return [(path, file.read()) for path, file in reversed(found)]
 
 
 def _taken(node: str, ledger: Ledger | None, entry: object, path: Path) -> Ledger:

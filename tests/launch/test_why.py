@@ -114,10 +114,31 @@ def test_a_part_of_a_run_is_told(folder: Path) -> None:
     ]
 
 
+def test_a_trigger_far_from_the_moment_is_told_to_be(folder: Path) -> None:
+    first, second, *_ = why(str(folder), "--at", "12:05").stdout.splitlines()
+    assert first == "no trigger at that moment; the nearest is 107.1 s before it:"
+    assert second.startswith("trigger 29 at 12:03:12.900: complete")
+    assert why(str(folder), "--at", "12:03:13.8").stdout.startswith("trigger 29 at")
+
+
+def test_a_stretch_without_triggers_is_told(folder: Path) -> None:
+    assert why(str(folder), "--from", "12:05").stdout == "no triggers\n"
+
+
+def test_one_trigger_and_a_stretch_are_not_asked_for_at_once(folder: Path) -> None:
+    result = why(str(folder), "--at", "1s", "--from", "1s")
+    assert result.exit_code == 2
+    assert "--at asks about one trigger, --from and --to about a stretch" in result.stderr
+
+
 def test_json_carries_the_sentences_and_the_row(folder: Path, simulation: Simulation) -> None:
     (stretch,) = json.loads(why(str(folder), "--json").stdout)
     assert stretch["node"] == "perception"
     assert stretch["sentences"][1] == SILENT
+    assert stretch["triggers"] == len(simulation.rows)
+    assert stretch["outcomes"] == {"complete": 19, "partial": 11}
+    assert stretch["begin_ns"] == simulation.rows[0].stamp_ns
+    assert stretch["end_ns"] == simulation.rows[-1].stamp_ns
     (trigger,) = json.loads(why(str(folder), "--at", "1.43s", "--json").stdout)
     assert trigger["row"] == row_document(simulation.rows[14])
 
@@ -160,6 +181,12 @@ def test_the_older_part_of_a_long_ledger_comes_first(folder: Path, simulation: S
     write_ledger(path, Simulation(rows=simulation.rows[:3]))
     (ledger,) = read_ledgers(str(folder))
     assert [row.trigger for row in ledger.rows] == [*range(30), 0, 1, 2]
+
+
+def test_a_ledger_that_is_just_being_moved_aside_is_read(folder: Path) -> None:
+    told = why(str(folder)).stdout
+    (folder / "perception.ledger").rename(folder / "perception.ledger.old")
+    assert why(str(folder)).stdout == told
 
 
 def test_a_file_of_another_kind_is_refused_in_words(tmp_path: Path) -> None:

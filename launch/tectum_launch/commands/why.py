@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,8 @@ __all__ = ["why"]
 
 _BEFORE, _AFTER = 100, 30
 """How many rows around one trigger say what is usual, and what came too late."""
+_FAR_NS = 1_000_000_000
+"""A trigger further from the moment that was asked about is told to be."""
 
 
 @click.command()
@@ -34,6 +37,9 @@ def why(
     """
     from tectum_launch.ledgers import read_ledgers  # noqa: PLC0415 - start-up of the command line
 
+    if at and (begin or end):
+        msg = "--at asks about one trigger, --from and --to about a stretch: give one or the other"
+        raise click.UsageError(msg)
     ledgers = read_ledgers(source)
     if at:
         documents = [_one_trigger(ledger, at) for ledger in ledgers]
@@ -69,9 +75,19 @@ def _one_trigger(ledger: Ledger, at: str) -> dict[str, Any]:
     )
     return {
         "node": ledger.node,
-        "sentences": words.split("\n"),
+        "sentences": [*_far_words(rows[index].stamp_ns - instant_ns), *words.split("\n")],
         "row": row_document(rows[index]),
     }
+
+
+def _far_words(away_ns: int) -> list[str]:
+    """Return that the trigger that is told is not of the moment that was asked about."""
+    from tectum.ledger.words import duration_words  # noqa: PLC0415 - start-up of the command line
+
+    if abs(away_ns) < _FAR_NS:
+        return []
+    side = "before" if away_ns < 0 else "after"
+    return [f"no trigger at that moment; the nearest is {duration_words(abs(away_ns))} {side} it:"]
 
 
 def _stretch(ledger: Ledger, begin: str | None, end: str | None) -> dict[str, Any]:
@@ -86,5 +102,8 @@ def _stretch(ledger: Ledger, begin: str | None, end: str | None) -> dict[str, An
     return {
         "node": ledger.node,
         "triggers": len(inside),
+        "begin_ns": inside[0].stamp_ns if inside else 0,
+        "end_ns": inside[-1].stamp_ns if inside else 0,
+        "outcomes": Counter(row.outcome.value for row in inside),
         "sentences": explain_span(inside, ledger.plan, ledger.notes, arrivals=ledger.arrivals),
     }
