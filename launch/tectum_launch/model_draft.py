@@ -8,6 +8,7 @@ embedding, a fusion head.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,9 @@ def _lines(
 
 
 def _is_head(inputs: list[_Tensor]) -> bool:
-    """Return whether it takes several vectors, as a fusion head does."""
-    return len(inputs) > 1 and all(len(tensor.shape) == 2 for tensor in inputs)
+    """Return whether it takes several vectors, or a mask or ages, as a fusion head does."""
+    vectors = all(len(tensor.shape) == 2 for tensor in inputs)
+    return len(inputs) > 1 and (vectors or any(map(_of_modalities, inputs)))
 
 
 def _modality(wanted: DraftOf, inputs: list[_Tensor]) -> str:
@@ -116,8 +118,17 @@ def _modality(wanted: DraftOf, inputs: list[_Tensor]) -> str:
 
 
 def _kind_of_head(tensor: _Tensor) -> str:
-    name = tensor.name.lower()
-    return "mask" if "mask" in name or "present" in name else "embedding"
+    return _of_modalities(tensor) or "embedding"
+
+
+def _of_modalities(tensor: _Tensor) -> str:
+    """Return `mask` or `age` for what looks like one number per modality, else an empty text."""
+    words = re.findall(r"[a-z]+", tensor.name.lower())
+    if len(tensor.shape) != 2 or tensor.dtype not in ("float32", "float16", "bool"):
+        return ""
+    if any(word in ("mask", "masks", "present", "presence") for word in words):
+        return "mask"
+    return "age" if any(word in ("age", "ages") for word in words) else ""
 
 
 def _text(value: str) -> str:

@@ -15,6 +15,7 @@ from tectum.inference.stages import model_stage
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, HEAD, HEAD_GRAPH, write_model
 from tectum.testing.nets import write_encoder, write_head
 from tectum_launch.cli import main
+from tectum_models.catalogue import find
 
 
 def tectum(*arguments: str) -> Result:
@@ -94,6 +95,50 @@ def test_a_file_becomes_a_model_that_runs(tmp_path: Path, graph: str, manifest: 
     stage = model_stage(made, CPU)
     stage.warm_up("fp32")
     stage.close()
+
+
+AGED_GRAPH = """
+<ir_version: 10, opset_import: ["" : 18]>
+head (float[batch, 3] camera, float[batch, 3] lidar, float[batch, 2] INPUT)
+    => (float[batch, 3] scores, float[batch, 2] told) {
+  scores = Add(camera, lidar)
+  told = Identity(INPUT)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("age", "age"), ("sensor_ages", "age"), ("Age_1", "age"), ("present", "mask"),
+     ("presence_mask", "mask"), ("image", "embedding"), ("voltage", "embedding")],
+)  # fmt: skip
+def test_what_a_head_is_told_of_its_modalities_is_known_by_its_name(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    graph = AGED_GRAPH.replace("INPUT", name)
+    file = write_model(tmp_path / "source", graph, {}) / "model.onnx"
+    result = tectum("models", "add", str(file), "--into", str(tmp_path / "mine"))
+    assert result.exit_code == 0, result.output
+    made = read_manifest(tmp_path / "mine")
+    assert [tensor.kind for tensor in made.inputs] == ["embedding", "embedding", kind]
+    assert made.modalities == tuple(
+        tensor.name for tensor in made.inputs if tensor.kind == "embedding"
+    )
+    model_stage(made, CPU).warm_up("fp32")
+
+
+@pytest.mark.parametrize("name", ["driving/head", "driving/head_attention"])
+def test_a_shipped_head_is_drawn_as_its_own_manifest_has_it(tmp_path: Path, name: str) -> None:
+    shipped = read_manifest(find(name))
+    file = shipped.folder / shipped.variants[0].file
+    result = tectum("models", "add", str(file), "--into", str(tmp_path / "mine"))
+    assert result.exit_code == 0, result.output
+    made = read_manifest(tmp_path / "mine")
+    assert [(tensor.name, tensor.kind, tensor.shape) for tensor in made.inputs] == [
+        (tensor.name, tensor.kind, tensor.shape) for tensor in shipped.inputs
+    ]
+    assert made.modalities == shipped.modalities
+    assert made.preprocess == ()
 
 
 DRAWN = [
