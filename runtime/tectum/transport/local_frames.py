@@ -18,13 +18,15 @@ MAX_FRAMES = 66
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """The largest header, and buffers too small for shared memory."""
 _COUNT = struct.Struct("<I")
+_SIZES = tuple(struct.Struct(f"<{count}I") for count in range(MAX_FRAMES + 2))
+"""For so many numbers."""
 
 
 def packed(frames: Sequence[bytes | memoryview]) -> bytes:
     """Return one message as it goes over a link; the frames are contiguous."""
+    count = len(frames)
     sizes = [part.nbytes if isinstance(part, memoryview) else len(part) for part in frames]
-    head = struct.pack(f"<{1 + len(sizes)}I", len(sizes), *sizes)
-    return b"".join([head, *frames])
+    return b"".join([_SIZES[count + 1].pack(count, *sizes), *frames])
 
 
 class Unpacker:
@@ -47,21 +49,24 @@ class Unpacker:
                 return []
             data = bytes(self._rest)
             self._rest.clear()
-        messages, at = [], 0
-        while (sizes := self._sizes(data, at)) is not None:
+        messages: list[list[bytes]] = []
+        at, end = 0, len(data)
+        while at < end:
+            sizes = self._sizes(data, at, end)
+            if sizes is None:
+                self._rest += data[at:]
+                break
             at += 4 + 4 * len(sizes)
             frames = []
             for size in sizes:
                 frames.append(data[at : at + size])
                 at += size
             messages.append(frames)
-        if at < len(data):
-            self._rest += data[at:]
         return messages
 
-    def _sizes(self, data: bytes, at: int) -> tuple[int, ...] | None:
+    def _sizes(self, data: bytes, at: int, end: int) -> tuple[int, ...] | None:
         """Return the sizes of the frames of the message at `at`, None: it is not whole."""
-        room = len(data) - at
+        room = end - at
         self._needed = _COUNT.size
         if room < self._needed or self.broken:
             return None
@@ -72,7 +77,7 @@ class Unpacker:
         self._needed += 4 * count
         if room < self._needed:
             return None
-        sizes = struct.unpack_from(f"<{count}I", data, at + _COUNT.size)
+        sizes = _SIZES[count].unpack_from(data, at + _COUNT.size)
         self._needed += sum(sizes)
         if self._needed > self._max_bytes:
             most = f"at most {self._max_bytes} bytes"

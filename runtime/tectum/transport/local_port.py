@@ -79,7 +79,8 @@ class LocalPort:
         room, all_took_it = bounded_queue(self._queue, self._largest), True
         for peer in audience:
             all_took_it &= peer.send(message, room)
-            self._watch(peer)
+            if peer.waiting or peer.watched:
+                self._watch(peer)
         return all_took_it
 
     def subscriptions(self) -> Iterator[bytes]:
@@ -172,28 +173,30 @@ class _Peer:
                 self._left_out = True
                 return False
         self._left_out = False
-        self.waiting.append(memoryview(message))
-        if len(self.waiting) == 1:
-            self.flush()
+        sent = 0 if self.waiting else self._sent(message)
+        if sent < len(message):
+            self.waiting.append(memoryview(message)[sent:])
         return True
 
     def flush(self) -> bool:
         """Send on what waits, as far as there is room; return whether something is left."""
-        waiting = self.waiting
-        while waiting:
-            first = waiting[0]
-            try:
-                sent = self.socket.send(first, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                return True
-            except OSError:  # it has gone, which `heard` finds out
-                waiting.clear()
-                return False
+        while self.waiting:
+            first = self.waiting[0]
+            sent = self._sent(first)
             if sent < len(first):
-                waiting[0] = first[sent:]
+                self.waiting[0] = first[sent:]
                 return True
-            waiting.popleft()
+            self.waiting.popleft()
         return False
+
+    def _sent(self, data: bytes | memoryview) -> int:
+        """Return how much the socket takes: all, if nobody reads there any more."""
+        try:
+            return self.socket.send(data, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return 0
+        except OSError:  # it has gone, which `heard` finds out
+            return len(data)
 
     def heard(self) -> Iterator[bytes]:
         """Yield what it subscribes and what it no longer wants, until nothing more has come."""

@@ -49,6 +49,7 @@ class Port:
         self._queue, self._largest = queue, 0
         self._path, self._inode = Path(), 0
         self._subscribed: Counter[bytes] = Counter()
+        self._heard = False
         self._refusals: Refusals | None = None
         self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
         self.socket.set(zmq.XPUB_VERBOSER, 1)
@@ -121,7 +122,7 @@ class Port:
 
     def is_heard(self) -> bool:
         """Return whether anybody has subscribed to anything, as of the last `subscriptions`."""
-        return self._subscribed.total() > 0
+        return self._heard
 
     def readers(self, topic: str) -> int:
         """Return how many subscribers read `topic` in shared memory; 0: it must go inline.
@@ -135,6 +136,7 @@ class Port:
     def _note(self, subscription: bytes) -> None:
         """Keep count of who wants which topic in which form."""
         self._subscribed[subscription[1:]] += 1 if subscription[:1] == b"\1" else -1
+        self._heard = self._subscribed.total() > 0
 
     def _parts(self, arrays: Sequence[AnyArray]) -> list[Any]:
         """Return the arrays as they are sent: copied, or lent where that is cheaper."""
