@@ -11,6 +11,7 @@ from tectum.sync.buffer import Buffer
 from tectum.sync.cadence import LEARN_FROM, UNKNOWN, learn_cadence
 from tectum.sync.listening import TRANSITIONS, Listening
 from tectum.sync.oddities import REFUSED, Oddities
+from tectum.sync.pace import Pace, pace_of
 
 __all__ = ["LEAST_SILENCE_NS", "NEVER_NS", "REFUSED", "TRIGGER_SILENCE_NS", "Stream"]
 
@@ -41,6 +42,7 @@ class Stream(Buffer):
         "expected",
         "heard_ns",
         "least_silence_ns",
+        "pace",
         "promised_ns",
         "state",
         "usable_ns",
@@ -62,6 +64,8 @@ class Stream(Buffer):
         """More may come soon."""
         self.cadence = UNKNOWN
         """Learned after 1, 2, 4 ... 64 more samples, and at once when a bound of it is broken."""
+        self.pace: Pace | None = None
+        """Of a silent input: the pace that it kept, where it kept one."""
         self._silence_ns = plan.silent_after_ns or _FIRST_SOUND_NS
         self._unlearned, self._learn_after = 0, 1
         self._oddities = Oddities(self)
@@ -111,6 +115,7 @@ class Stream(Buffer):
             return ""
         self.state, change = entry
         self.expected = self.state in (Listening.UNHEARD, Listening.SPEAKING)
+        self.pace = None if self.expected else pace_of(self.ats)
         return change
 
     def _forget(self) -> None:

@@ -1,6 +1,7 @@
 """Triggers that time makes: the ticks of a rate, and the stand-ins for a silent trigger input.
 
-Both are a row of instants one period apart. A stand-in is due when the real one would have
+Both are a row of instants one period apart; stand-ins go on at the pace, and in the phase, that
+their input kept (`tectum.sync.pace`). A stand-in is due when the real one would have
 arrived, so its deadline is kept as well as a real one's; instants missed before the silence was
 noticed are made up for as long as they can be answered in time.
 """
@@ -52,7 +53,7 @@ def next_substitute(stream: Stream, last_ns: int, now_ns: int, usable_ns: int = 
         return Due(now_ns, now_ns, now_ns) if last_ns <= 0 else _due(last_ns + period_ns, 0, 0)
     span_ns = stream.ends[-1] - stream.ats[-1]
     transit_ns = stream.cadence.transit_ns
-    t_ns = last_ns + period_ns
+    t_ns = stream.pace.after_ns(last_ns) if stream.pace else last_ns + period_ns
     overdue_ns = now_ns - max(transit_ns, usable_ns) - span_ns - t_ns
     if overdue_ns > 0:
         skipped = overdue_ns // period_ns
