@@ -28,6 +28,7 @@ from tectum_launch.commands.record import record
 from tectum_launch.commands.replay import replay
 from tectum_launch.commands.schema import schema
 from tectum_launch.commands.topics import echo, hz, topics
+from tectum_launch.commands.trace import trace
 from tectum_launch.commands.view import view
 from tectum_launch.commands.why import why
 
@@ -60,8 +61,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    demo, doctor, launch, check, graph, topics, echo, hz, record, replay, view, why, log, import_,
-    models, nodes, keys, schema,
+    demo, doctor, launch, check, graph, topics, echo, hz, record, replay, view, why, trace, log,
+    import_, models, nodes, keys, schema,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

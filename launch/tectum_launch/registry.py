@@ -31,6 +31,7 @@ SHIPPED = {
     "program": "tectum_nodes.program:ProgramNode",
     "recorder": "tectum_nodes.recorder:RecorderNode",
     "ros2": "tectum_nodes.ros2.bridge:Ros2Bridge",
+    "sink": "tectum_nodes.sink:SinkNode",
     "simulated_camera": "tectum_nodes.simulated_camera:SimulatedCamera",
     "simulated_lidar": "tectum_nodes.simulated_lidar:SimulatedLidar",
     "simulated_microphone": "tectum_nodes.simulated_microphone:SimulatedMicrophone",
