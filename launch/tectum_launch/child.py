@@ -3,7 +3,7 @@
 It has one node, or several where the graph says so. It leads a process group of its own, so that
 what it starts ends with it; it inherits one socket, by which it reports and is ordered, and whose
 end tells it that the launcher is gone. Start it from the main thread: on Linux a process dies with
-the thread that started it.
+the thread that started it. `starting` says how a process is started.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 from tectum.node.control import Lines, Order, Report, order_line, parse_report
+from tectum_launch.nursery import Nursery
+from tectum_launch.starting import start_process
 
 __all__ = ["Child", "cause_of"]
 
@@ -34,8 +33,14 @@ def cause_of(code: int, last_words: str) -> str:
 class Child:
     """The process of some nodes."""
 
-    def __init__(self, nodes: tuple[str, ...], run: Path, environment: Mapping[str, str]) -> None:
-        """Start it."""
+    def __init__(
+        self,
+        nodes: tuple[str, ...],
+        run: Path,
+        environment: Mapping[str, str],
+        nursery: Nursery | None = None,
+    ) -> None:
+        """Start it: forked by `nursery` where that is given and can, else from scratch."""
         self.nodes = nodes
         self.ended: set[str] = set()
         """Those of its nodes that have ended by themselves while others go on."""
@@ -48,26 +53,12 @@ class Child:
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)
         self._reports = Lines()
-        command = [sys.executable, "-m", "tectum.node", "--run", str(run)]
-        command += [word for node in nodes for word in ("--node", node)]
-        command += ["--control-fd", str(theirs.fileno()), "--launcher", str(os.getpid())]
         with theirs:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-                process_group=0,
-                env=dict(environment),
-            )
+            self._process = start_process(nodes, run, environment, theirs, nursery)
         self._text: dict[int, Lines] = {}
-        self._streams: list[IO[bytes]] = []
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None, "both streams are pipes"
-            os.set_blocking(stream.fileno(), False)
-            self._text[stream.fileno()] = Lines()
-            self._streams.append(stream)
+        for stream in self._process.streams:
+            os.set_blocking(stream, False)
+            self._text[stream] = Lines()
 
     @property
     def ends(self) -> bool:
@@ -126,8 +117,8 @@ class Child:
         self._process.wait()
         self.signal(signal.SIGKILL)
         self.control.close()
-        for stream in self._streams:
-            stream.close()
+        for stream in self.streams:
+            os.close(stream)
 
 
 def _read(source: Callable[[int], bytes]) -> bytes | None:

@@ -15,6 +15,7 @@ from tectum_launch.graph import Graph
 from tectum_launch.hosts import answering_for_the_clock
 from tectum_launch.ledgers import keep_ledgers
 from tectum_launch.members import Limits
+from tectum_launch.nursery import Nursery
 from tectum_launch.report import assemble_report, fusion_reports, recording_reports
 from tectum_launch.run_folder import RunFolder
 from tectum_launch.supervisor import Listener, Supervisor
@@ -37,6 +38,7 @@ def launch(
     duration_ns: int = 0,
     limits: Limits | None = None,
     clock: GraphClock | None = None,
+    nursery: Nursery | None = None,
 ) -> Launched:
     """Run `graph` until it ends, `duration_ns` are over, or a signal asks it to stop.
 
@@ -46,6 +48,7 @@ def launch(
         duration_ns: counted from the instant when all nodes are ready; 0: no limit.
         limits: how long is waited for nodes.
         clock: the graph clock of the run.
+        nursery: from which nodes are forked; default: one for this launch.
 
     Raises:
         ConfigError: no folder for the run can be made.
@@ -53,8 +56,10 @@ def launch(
     clock = clock or GraphClock()
     folder = RunFolder.create(graph, clock)
     try:
-        supervisor = Supervisor(graph, folder, listener, duration_ns=duration_ns, limits=limits)
-        with answering_for_the_clock(graph, clock):
+        with nursery or Nursery() as ready, answering_for_the_clock(graph, clock):
+            supervisor = Supervisor(
+                graph, folder, ready, listener, duration_ns=duration_ns, limits=limits
+            )
             supervisor.run()
         fusion = fusion_reports(graph, folder.path)
         here = [node.name for node in graph.here if node.fusion]

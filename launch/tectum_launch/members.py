@@ -19,7 +19,7 @@ class Limits:
 
     ready_ns: int = 60 * NS_PER_S
     """For a node to open what it needs and to meet its subscribers."""
-    join_ns: int = 5 * NS_PER_S
+    join_ns: int = NS_PER_S
     """For the subscribers of a node that was brought back, before it begins without them."""
     close_ns: int = 60 * NS_PER_S
     """For a node that has ended by itself to give back what it used."""

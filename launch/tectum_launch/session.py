@@ -19,6 +19,7 @@ from tectum_launch.fault_plan import fault_text
 from tectum_launch.findings import GraphError
 from tectum_launch.graph import Graph
 from tectum_launch.launch import Launched, launch
+from tectum_launch.nursery import Nursery
 from tectum_launch.overrides import Addition
 from tectum_launch.replaced import Recording
 from tectum_launch.screen import lent_terminal
@@ -72,6 +73,11 @@ def run_session(session: Session) -> Launched:
         GraphError: the graph has errors; nothing was started.
         ConfigError: there is no such graph or recording, or no folder for the run.
     """
+    with Nursery() as nursery:  # it imports while the graph is compiled
+        return _run(session, nursery)
+
+
+def _run(session: Session, nursery: Nursery) -> Launched:
     graph = load_graph(
         session.graph,
         session.settings,
@@ -86,7 +92,13 @@ def run_session(session: Session) -> Launched:
     for record in graph.faults.records:
         terminal.say("", "warning", f"on purpose: {fault_text(record)}")
     with lent_terminal(graph, terminal):
-        return launch(graph, terminal.say, duration_ns=session.duration_ns, clock=clock)
+        return launch(
+            graph,
+            terminal.say,
+            duration_ns=session.duration_ns,
+            clock=clock,
+            nursery=nursery,
+        )
 
 
 def recorded_graph(log: Path) -> str:

@@ -20,6 +20,7 @@ from tectum.node.control import Report, State
 from tectum_launch.child import Child, cause_of
 from tectum_launch.graph import Graph, GraphNode
 from tectum_launch.members import AHEAD_NS, Limits, Member
+from tectum_launch.nursery import Nursery
 from tectum_launch.orders import Begin, Halt, Kill, Order, Release, Say, Spawn
 from tectum_launch.run_folder import RunFolder
 from tectum_launch.supervision import Supervision
@@ -28,6 +29,9 @@ __all__ = ["Listener", "Supervisor"]
 
 LONGEST_WAIT_NS = 50 * NS_PER_MS
 """Between two looks at which processes have ended."""
+
+BURIAL_NS = 200 * NS_PER_MS
+"""How long what nodes had started, and was killed, is waited for at the end."""
 
 Listener = Callable[[str, str, str], None]
 """Called with (node, level, text) for every line that a person may want to read."""
@@ -40,12 +44,20 @@ class Supervisor:
         self,
         graph: Graph,
         folder: RunFolder,
+        nursery: Nursery,
         listener: Listener,
         *,
         duration_ns: int = 0,
         limits: Limits | None = None,
     ) -> None:
-        """Prepare to run `graph` in `folder`; nothing is started yet."""
+        """Prepare to run `graph` in `folder`; nothing is started yet.
+
+        Processes are forked by `nursery`, but for those with variables of their own: some libraries
+        read these when they are imported.
+        """
+        self._nursery = nursery
+        self._orphans: set[int] = set()
+        """Process groups of nodes that have ended; what they started has become ours."""
         self._graph, self._folder, self._listener = graph, folder, listener
         self._clock: GraphClock = folder.clock
         self.supervision = Supervision(
@@ -72,6 +84,9 @@ class Supervisor:
         return self.supervision.exit_code
 
     def _start_all(self) -> None:
+        self._nursery.watch_run(self._folder.path)
+        targets = (node.target.partition(":")[0] for node in self._graph.here)
+        self._nursery.import_modules(name for name in targets if name.startswith("tectum_nodes."))
         for process in self._graph.processes:
             self._spawn(process)
         self._note_pids()
@@ -138,6 +153,17 @@ class Supervisor:
                     now_ns = self._clock.now_ns()
                     self._carry_out(self.supervision.exited(now_ns, node, cause, clean=code == 0))
 
+        self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        """Reap what nodes had started that have ended."""
+        for group in tuple(self._orphans):
+            try:
+                while os.waitpid(-group, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                self._orphans.discard(group)
+
     def _carry_out(self, orders: list[Order]) -> None:
         for order in orders:
             if isinstance(order, Say):
@@ -175,7 +201,10 @@ class Supervisor:
     def _spawn(self, process: str) -> None:
         nodes = self._graph.processes[process]
         names = tuple(node.name for node in nodes)
-        child = Child(names, self._folder.path, _environment(self._graph, nodes))
+        own = any(node.env for node in nodes)
+        environment = _environment(self._graph, nodes)
+        child = Child(names, self._folder.path, environment, None if own else self._nursery)
+        self._nursery.born(child.pid)
         self._children[process] = child
         for source in (child.control.fileno(), *child.streams):
             self._selector.register(source, selectors.EVENT_READ, child)
@@ -186,6 +215,8 @@ class Supervisor:
             with contextlib.suppress(KeyError):
                 self._selector.unregister(source)
         child.close()
+        self._nursery.buried(child.pid)
+        self._orphans.add(child.pid)
 
     def _note_pids(self) -> None:
         pids = {node: child.pid for child in self._children.values() for node in child.nodes}
@@ -207,6 +238,10 @@ class Supervisor:
         for process, child in list(self._children.items()):
             child.signal(signal.SIGKILL)
             self._forget(process)
+        until_ns = self._clock.now_ns() + BURIAL_NS
+        while self._orphans and self._clock.now_ns() < until_ns:
+            self._reap_orphans()
+            self._clock.sleep_until_ns(self._clock.now_ns() + NS_PER_MS)
 
 
 def _members(graph: Graph) -> tuple[Member, ...]:

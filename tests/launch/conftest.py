@@ -122,6 +122,8 @@ import signal
 import sys
 import time
 
+import numpy as np
+
 from tectum.errors import DeviceError
 from tectum.message import Kind
 from tectum.node.base import Node, NodeConfig
@@ -196,6 +198,26 @@ class Sleeper(Ticker):
             if self.config.says:
                 context.busy(3_000_000_000)
             time.sleep(2)
+
+
+class Big(Node):
+    """Publishes arrays that go through shared memory."""
+
+    outputs = {"tensor": Kind.TENSOR}
+
+    def run(self, context):
+        while context.wait_until_ns(context.clock.now_ns() + 50_000_000):
+            now_ns = context.clock.now_ns()
+            array = np.zeros(200_000, np.uint8)
+            context.publish("tensor", Kind.TENSOR, (array,), stamp_ns=now_ns)
+
+
+class Environment(Ticker):
+    """Says what it finds in its environment."""
+
+    def run(self, context):
+        names = ("TECTUM_TEST_LATER", "TECTUM_TEST_OWN")
+        context.log.info(" ".join(os.environ.get(name, "none") for name in names))
 
 
 class NeverReady(Ticker):

@@ -391,7 +391,7 @@ def test_a_node_that_was_brought_back_does_not_wait_for_ever_for_dead_subscriber
     orders = supervision.tick(limit_ns)
     assert doing(orders) == [Release("lidar")]
     assert said(orders) == [
-        ("lidar", "begins without some of its subscribers: they did not join within 5.00 s")
+        ("lidar", "begins without some of its subscribers: they did not join within 1.00 s")
     ]
     assert supervision.tick(limit_ns + 1) == []
 

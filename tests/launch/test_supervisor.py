@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tectum.transport.subscriber import ZmqSubscriber
 from tectum_launch.compile import load_graph
 from tectum_launch.launch import launch
 from tectum_launch.members import Limits
+from tectum_launch.nursery import Nursery
 
 pytestmark = pytest.mark.realtime
 
@@ -131,16 +133,102 @@ def test_a_sensor_killed_from_outside_is_named_by_its_signal(graph_file, launche
     assert "died: killed by SIGKILL; the graph goes on without it" in err
 
 
+SPEAKER = "import time\nwhile True:\n    time.sleep(1)\n"
+
+
 def test_nothing_outlives_a_launcher_that_was_killed(graph_file, launched_graph, tmp_path, until):
-    launcher, document = launched_graph(graph_file(a="Ticker", b="Hearer", c="Stubborn"), 3)
-    pids = [record["pid"] for record in document["nodes"].values()]
+    program = tmp_path / "speaker.py"
+    program.write_text(SPEAKER)
+    graph = graph_file(
+        a="Ticker, process: both",
+        b="Hearer, process: both",
+        c="Stubborn",
+        d="Ticker, env: {OWN: '1'}",
+        e="Big",
+    )
+    command = f"{sys.executable} {program}"
+    entry = f"  f: {{run: program, command: '{command}', outputs: {{text: text}}}}"
+    graph.write_text(f"{graph.read_text()}{entry}\n")
+    launcher, document = launched_graph(graph, 6)
+    pools = until(lambda: pools_of(document["id"]))
+    alive = until(lambda: below(launcher.pid) if str(program) in " ".join(words()) else None)
+    assert {record["pid"] for record in document["nodes"].values()} < alive
     launcher.kill()
-    launcher.communicate(timeout=10)
-    until(lambda: not any(process_started(pid) for pid in pids))
-    assert not nothing_is_left(tmp_path)
-    launched, _ = run(graph_file(a="Ticker, ticks: 1"))
+    until(lambda: not any(process_started(pid) for pid in alive))
+    until(lambda: nothing_is_left(tmp_path) and not pools_of(document["id"]))
+    assert pools
+    assert str(program) not in " ".join(words())
+
+
+def words():
+    """Return the command lines of all processes."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def below(pid):
+    """Return the processes that descend from a process."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1])
+    found, more = set(), {pid}
+    while more:
+        more = {child for child, parent in parents.items() if parent in more} - found
+        found |= more
+    return found
+
+
+def pools_of(run):
+    return list(Path("/dev/shm").glob(f"tectum-{run}-*"))
+
+
+def test_nodes_are_found_by_their_names_among_the_processes(graph_file, launched_graph):
+    _, document = launched_graph(graph_file(a="Ticker", b="Hearer"), 2)
+    for name, record in document["nodes"].items():
+        line = Path(f"/proc/{record['pid']}/cmdline").read_bytes().split(b"\0")
+        assert line[line.index(b"--node") + 1] == name.encode()
+
+
+def test_nodes_are_started_from_scratch_where_the_nursery_does_not_answer(graph_file, tmp_path):
+    with Nursery() as nursery:
+        assert nursery._process is not None
+        nursery._process.kill()
+        launched = launch(
+            load_graph(str(graph_file(a="Ticker, ticks: 3", b="Hearer"))),
+            Heard(),
+            nursery=nursery,
+        )
     assert launched.exit_code == 0
+    assert launched.report["ended_because"] == "all sources have ended"
     assert nothing_is_left(tmp_path)
+
+
+def test_a_nursery_that_died_is_replaced_and_the_new_one_sees_to_the_end(graph_file, until):
+    with Nursery() as nursery:
+        first = nursery._process
+        assert first is not None
+        until(nursery._is_ready)
+        first.kill()
+        first.wait()
+        nursery.born(1 << 22)  # noticed when it is told something
+        assert nursery._process is not None
+        assert nursery._process.pid != first.pid
+        until(nursery._is_ready)
+
+
+def test_a_node_finds_the_environment_of_the_launch_and_its_own(graph_file, monkeypatch):
+    with Nursery() as nursery:
+        monkeypatch.setenv("TECTUM_TEST_LATER", "told")
+        heard = Heard()
+        graph = graph_file(a="Environment", b="Environment, env: {TECTUM_TEST_OWN: own}")
+        launch(load_graph(str(graph)), heard, nursery=nursery)
+    assert "told none" in heard.texts("a")
+    assert "told own" in heard.texts("b")
 
 
 def test_nodes_may_share_a_process_and_end_one_by_one(graph_file, tmp_path):
