@@ -23,6 +23,7 @@ from tectum_launch.commands.keys import keys
 from tectum_launch.commands.launch import launch
 from tectum_launch.commands.log import log
 from tectum_launch.commands.models import models
+from tectum_launch.commands.new import new
 from tectum_launch.commands.nodes import nodes
 from tectum_launch.commands.record import record
 from tectum_launch.commands.replay import replay
@@ -61,8 +62,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    demo, doctor, launch, check, graph, topics, echo, hz, record, replay, view, why, trace, log,
-    import_, models, nodes, keys, schema,
+    demo, doctor, new, launch, check, graph, topics, echo, hz, record, replay, view, why, trace,
+    log, import_, models, nodes, keys, schema,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
