@@ -1,8 +1,9 @@
 """The demo: a simulated drive fused in front of a newcomer, and what is left of it to look at.
 
-It launches the shipped graph `driving` with the console, a recorder and the truth of the drive. In
-the middle the camera says nothing for a while, so that partial answers are seen with their reason.
-Report, recording and picture are left in one folder; those of an earlier demo there are replaced.
+It launches the shipped graph `driving` with the console, a recorder and the truth of the drive, and
+where there is a browser with the dashboard. In the middle the camera says nothing for a while, so
+that partial answers are seen with their reason. Report, recording and picture are left in one
+folder; those of an earlier demo there are replaced.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ConfigError
+from tectum_launch.browser import open_dashboard
 from tectum_launch.ledgers import Ledger, read_ledgers
 from tectum_launch.overrides import Addition
 from tectum_launch.session import Session, run_session
 
 __all__ = ["Demo", "DemoFiles", "run_demo"]
 
+_PAGE = Addition("page", {"run": "dashboard", "port": 0}, "the demo")
 _LEAST_NS = 4 * NS_PER_S
 """A shorter drive has no middle worth a fault."""
 
@@ -79,6 +82,7 @@ def run_demo(
     seed: int,
     weather: str,
     graph: str = "driving",
+    page: bool = False,
 ) -> Demo:
     """Drive for `duration_ns`, leave the files in `folder`, and return what came of it.
 
@@ -88,6 +92,7 @@ def run_demo(
         seed: of the simulated world.
         weather: day, dusk, fog or rain.
         graph: one with the nodes and parameters of `driving`.
+        page: show the drive in a browser, too; needs the extra `ui`.
 
     Raises:
         ConfigError: the duration is too short, the weather unknown, or the folder not writable.
@@ -104,8 +109,10 @@ def run_demo(
         duration_ns=duration_ns,
         record=files.recording,
         console=True,
-        additions=(_truth(seed, weather),),
+        additions=(_truth(seed, weather), *([_PAGE] if page else ())),
     )
+    if page:
+        open_dashboard(_PAGE.name)
     launched = run_session(session)
     files.report.write_text(json.dumps(launched.report, indent=1) + "\n", encoding="utf-8")
     (ledger,) = read_ledgers(str(files.recording))

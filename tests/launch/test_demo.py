@@ -288,3 +288,25 @@ def test_the_demo_ends_by_itself_and_leaves_report_recording_and_picture(tmp_pat
         assert log.topics["perception/result"].messages >= report["triggers"]
     assert cv2.imread(str(left.picture)).shape[1] == 1280
     assert not [path for path in (runtime / "tectum").iterdir() if path.name != ".last"]
+
+
+@pytest.mark.realtime
+def test_where_there_is_a_browser_the_demo_opens_its_page_in_it(tmp_path: Path) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(
+        f"#!{sys.executable}\nimport sys, urllib.request as r\n"
+        f"open({str(seen)!r}, 'wb').write(r.urlopen(sys.argv[1]).read())\n"
+    )
+    browser.chmod(0o755)
+    without = {key: value for key, value in os.environ.items() if key != "SSH_CONNECTION"}
+    command = ["demo", "--duration", "4s", "--folder", str(tmp_path / "demo")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tectum_launch", *command],
+        env={**without, "BROWSER": str(browser), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"<html" in seen.read_bytes().lower()
