@@ -27,6 +27,7 @@ from tectum.inference.stage import Stage, StageOutput
 from tectum.ledger.row import Row
 from tectum.message import ArrayPayload, BufferSpec, Header, Kind, Message
 from tectum.node.lanes import Lanes
+from tectum.node.process import SWITCH_INTERVAL_S
 from tectum.node.shell import Failure, Shell
 from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
@@ -98,9 +99,11 @@ class Runtime:
         for name, message in messages:
             self.shell.push(name, message)
         while not self.delivered_ns:
-            self.shell.turn()
+            wait_ns = self.shell.turn() - self.clock.now_ns()
             with contextlib.suppress(Empty):
-                self.wake.get(timeout=0.05)
+                self.wake.get(timeout=min(max(wait_ns, 0), 50 * NS_PER_MS) / NS_PER_S)
+            while not self.wake.empty():
+                self.wake.get()
         took_ns = self.delivered_ns - begun_ns
         while self.shell.turn() <= self.clock.now_ns():
             pass  # what is left to do after a result costs the next one nothing
@@ -108,8 +111,8 @@ class Runtime:
 
     def run_ended(self) -> None:
         """Go on in the lane's thread, as nodes do, and leave the rest to the loop."""
-        self.shell.run_ended()
-        self.wake.put(None)
+        if self.shell.run_ended():
+            self.wake.put(None)
 
     def _message(self, name: str, stamp_ns: int) -> Message:
         spec = BufferSpec("uint8", self.image.shape)
@@ -210,6 +213,7 @@ def _side_by_side(sessions: list[Any], seconds: float) -> list[int]:
 def main() -> int:
     """Run and judge."""
     chosen = options(__doc__ or "")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)  # as nodes do
     bench = Bench("overhead")
     with tempfile.TemporaryDirectory() as folder:
         specs = write_models(Path(folder), LAYERS)

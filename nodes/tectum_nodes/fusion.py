@@ -142,8 +142,8 @@ class FusionNode(Node):
 
     def _run_ended(self) -> None:
         """Go on in the lane's thread, and leave the rest to the loop."""
-        self._shell.run_ended()
-        self._subscriber.wake()
+        if self._shell.run_ended():
+            self._subscriber.wake()
 
     def _take(self, received: Received) -> None:
         if received.gap is not None:

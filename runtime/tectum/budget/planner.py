@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt
 from typing import NamedTuple
 
+from tectum.budget.choice import Choice
 from tectum.budget.latency import Estimate, LatencyModel
 from tectum.budget.levels import Levels
 from tectum.budget.schedule import latest_begins, place
@@ -29,15 +30,6 @@ __all__ = ["Choice", "Planner", "Wait"]
 _PATIENCE = 3
 _HEAD = -1
 """Stands for the head among the indices of inputs."""
-
-
-class Choice(NamedTuple):
-    """How one set is to be computed: per input the variant's index, what is cached or left out."""
-
-    variants: tuple[int, ...]
-    head_variant: int
-    cached: tuple[int, ...] = ()
-    left_out: tuple[int, ...] = ()
 
 
 class Wait(NamedTuple):
@@ -145,6 +137,8 @@ class Planner:
                     break
         self._learn(opened, todo, choice, limit_ns - end_ns)
         self._learn_head(opened, choice, limit_ns - end_ns)
+        opened.spare_ns = limit_ns - end_ns
+        opened.ample = opened.spare_ns >= end_ns - now_ns
         if end_ns > limit_ns and self._plan.late != "deliver":
             return None
         free_at[:] = taken
@@ -250,7 +244,7 @@ class Planner:
         encoded_ns = now_ns
         for index, run in enumerate(opened.runs):
             if run is not None and not run.finished and index not in gone:
-                encoded_ns = max(encoded_ns, run.begun_ns + run.expected_ns)
+                encoded_ns = max(encoded_ns, run.ends_ns)
         head = self._head_costs[choice.head_variant]
         chain = [self._encoders[i][choice.variants[i]] for i in todo if i not in gone]
         if chain:

@@ -61,6 +61,8 @@ class OnnxEncoder:
             variant: loaded.get(manifest, variant, device, options) for variant in self.variants
         }
         self._fixed = self._residents()
+        self._states = [tensor for tensor in manifest.inputs if tensor.kind == "state"]
+        self._carries = bool(self._states or self._sensed.context)
         self._hold = self._held_names()
         self._batches = _is_row_by_row(manifest)
 
@@ -97,13 +99,16 @@ class OnnxEncoder:
         box: Box | None = None,
     ) -> StageOutput:
         """Encode a sample, or the part of it in `box` where the manifest has a step `around`."""
-        views = self._views(sample, box)
+        views, session = self._views(sample, box), self.sessions[variant]
         hold = self._hold if len(views) == 1 else ()
-        pieces, computed, carried = [], Computed({}, {}), dict(state or self._initial_state())
+        pieces, computed, carried = [], Computed({}, {}), state or {}
+        if self._carries and not carried:
+            carried = self._initial_state()
         for view in views:
             feeds = self._feeds(view, carried)
-            computed = self.sessions[variant].compute(feeds, stopper, hold)
-            carried = self._next_state(feeds, computed)
+            computed = session.compute(feeds, stopper, hold)
+            if self._carries:
+                carried = self._next_state(feeds, computed)
             pieces.append(Piece(computed.arrays, view))
         return self._output(sample, pieces, computed.held, carried)
 
@@ -136,23 +141,26 @@ class OnnxEncoder:
             session.close()
 
     def _views(self, sample: SampleArray, box: Box | None) -> list[View]:
-        return preprocess.apply(self._before, View(sample.array, size=sample.size, box=box))
+        view = View(sample.array, size=sample.size, box=box)
+        return preprocess.apply(self._before, view) if self._before else [view]
 
     def _output(
         self,
         sample: SampleArray,
         pieces: list[Piece],
         held: Mapping[str, Held],
-        carried: dict[str, Tensor],
+        carried: State,
     ) -> StageOutput:
         arrays = postprocess.apply(self._after, pieces)
-        here = [item for item in self.manifest.results if item.tensor not in held]
-        there = [item for item in self.manifest.results if item.tensor in held]
+        results = self.manifest.results
+        if not held:
+            here = {item.name: item.taken_from(arrays) for item in results}
+            return StageOutput(here, sample.facts, carried or None)
         return StageOutput(
-            {item.name: item.taken_from(arrays) for item in here},
+            {item.name: item.taken_from(arrays) for item in results if item.tensor not in held},
             sample.facts,
             carried or None,
-            {item.name: held[item.tensor] for item in there},
+            {item.name: held[item.tensor] for item in results if item.tensor in held},
         )
 
     def _residents(self) -> dict[str, Tensor]:
@@ -179,25 +187,20 @@ class OnnxEncoder:
         if array.ndim == len(tensor.shape) - 1:
             array = array[None]
         _check(array, tensor, self.manifest)
-        carried = {name: value for name, value in state.items() if name != _context(tensor)}
-        return {**self._fixed, tensor.name: array, **carried}
+        feeds = {**self._fixed, tensor.name: array}
+        for carried in self._states:
+            if carried.name in state:
+                feeds[carried.name] = state[carried.name]
+        return feeds
 
     def _initial_state(self) -> dict[str, Tensor]:
-        state = {
-            tensor.name: self._fixed[tensor.name]
-            for tensor in self.manifest.inputs
-            if tensor.kind == "state"
-        }
+        state = {tensor.name: self._fixed[tensor.name] for tensor in self._states}
         if self._sensed.context:
             state[_context(self._sensed)] = np.zeros(self._sensed.context, self._sensed.dtype)
         return state
 
     def _next_state(self, feeds: State, computed: Computed) -> dict[str, Tensor]:
-        state = {
-            tensor.name: computed.tensor(tensor.next)
-            for tensor in self.manifest.inputs
-            if tensor.kind == "state"
-        }
+        state = {tensor.name: computed.tensor(tensor.next) for tensor in self._states}
         if self._sensed.context:
             newest = np.asarray(feeds[self._sensed.name]).reshape(-1)[-self._sensed.context :]
             state[_context(self._sensed)] = newest.copy()
@@ -241,4 +244,7 @@ def _check(array: AnyArray, tensor: InputTensor, manifest: Manifest) -> None:
 def _fits(shape: tuple[int, ...], stated: Shape) -> bool:
     if len(shape) != len(stated):
         return False
-    return all(isinstance(b, str) or a == b for a, b in zip(shape, stated, strict=True))
+    for given, wanted in zip(shape, stated, strict=True):  # a generator costs as much as the rest
+        if given != wanted and not isinstance(wanted, str):
+            return False
+    return True

@@ -56,7 +56,8 @@ def apply(steps: Sequence[Step], pieces: list[Piece]) -> dict[str, AnyArray]:
     """Return the arrays that `steps` make of the runs on one sample, by name."""
     for step in steps:
         pieces = step(pieces)
-    return dict(merge(pieces)[0].arrays)
+    merged = pieces[0] if len(pieces) == 1 else merge(pieces)[0]
+    return dict(merged.arrays)
 
 
 def merge(pieces: list[Piece]) -> list[Piece]:

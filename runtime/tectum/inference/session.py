@@ -12,8 +12,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,8 +42,7 @@ class NeverStopped:
         """Forget `action`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(NamedTuple):
     """The outputs of a run by name: here, or held on the device."""
 
     arrays: dict[str, AnyArray]

@@ -1,22 +1,28 @@
 """Lanes: places where one computation runs at a time, each a thread.
 
+A lane carries out its runs in the order in which they were given; a run that takes results of
+others begins when these have ended, at once and in the thread that ended the last of them where
+that is its lane (`tectum.pipeline.line`).
+
 `start`, `cancel`, `take` and `close` are for one thread at a time; jobs run in the lanes' threads.
 What a job raises is its outcome, not an accident: `Cancelled` becomes `cancelled`, anything else
-`failed`. `on_done` is called from the lane's thread after each job: it may take the run back and
-start the next one, with which the lane then goes on, and it wakes the loop.
+`failed`. `on_done` is called from the lane's thread after a job, unless it went well and the lane
+goes on with one that was given to it before: it may take the run back and start the next one, with
+which the lane then goes on, and it wakes the loop.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from tectum.clock import Clock
 from tectum.errors import ContractError
 from tectum.inference.stage import Cancelled, Stopper
+from tectum.pipeline.line import Line
 
 __all__ = ["Done", "Job", "Lanes"]
 
@@ -43,16 +49,20 @@ class Lanes:
     """A fixed number of lanes."""
 
     def __init__(self, count: int, clock: Clock, *, on_done: Callable[[], None]) -> None:
-        """Make `count` lanes; call `on_done()` after each job."""
+        """Make `count` lanes; call `on_done()` when one has nothing more to do."""
         self._clock = clock
         self._on_done = on_done
         self._done: deque[Done] = deque()
         self._runs: dict[int, _RunStopper] = {}
-        self._taken: dict[int, int] = {}
-        self._jobs: list[SimpleQueue[tuple[int, Job, _RunStopper] | None]] = []
+        self._line = Line(count)
+        self._line_lock = threading.Lock()
+        self._ordered: dict[int, _Item] = {}
+        """Runs that have not begun."""
+        self._lane_of: dict[int, int] = {}
+        self._jobs: list[SimpleQueue[_Item | None]] = []
         self._threads: list[threading.Thread] = []
         for lane in range(count):
-            jobs: SimpleQueue[tuple[int, Job, _RunStopper] | None] = SimpleQueue()
+            jobs: SimpleQueue[_Item | None] = SimpleQueue()
             thread = threading.Thread(
                 target=self._work, args=(jobs,), name=f"lane {lane}", daemon=True
             )
@@ -60,22 +70,26 @@ class Lanes:
             self._threads.append(thread)
             thread.start()
 
-    def start(self, run: int, lane: int, job: Job) -> None:
-        """Run `job` on `lane`.
+    def start(self, run: int, lane: int, job: Job, takes: Iterable[int] = ()) -> bool:
+        """Run `job` on `lane`, after what it was given before and after the runs in `takes`.
+
+        Returns:
+            Whether it begins at once.
 
         Raises:
-            ContractError: there is no such lane, or its run has not been taken back yet.
+            ContractError: there is no such lane.
         """
         if not 0 <= lane < len(self._jobs):
             msg = f"run {run} is for lane {lane}, but there are only {len(self._jobs)} lanes"
             raise ContractError(msg)
-        if lane in self._taken.values():
-            msg = f"run {run} is for lane {lane}, whose run has not been taken back"
-            raise ContractError(msg)
-        stopper = _RunStopper()
-        self._taken[run] = lane
-        self._runs[run] = stopper
-        self._jobs[lane].put((run, job, stopper))
+        stopper = self._runs[run] = _RunStopper()
+        with self._line_lock:
+            begins = self._line.add(run, lane, takes)
+            if not begins:
+                self._ordered[run], self._lane_of[run] = (run, job, stopper), lane
+        if begins:
+            self._jobs[lane].put((run, job, stopper))
+        return begins
 
     def cancel(self, run: int) -> None:
         """Ask a run to end early; it still comes back from `take`. Ended runs are passed over."""
@@ -87,7 +101,7 @@ class Lanes:
         """Return the runs that have ended since the last call, in the order of their ends."""
         results = [self._done.popleft() for _ in range(len(self._done))]
         for done in results:
-            del self._runs[done.run], self._taken[done.run]
+            del self._runs[done.run]
         return results
 
     def close(self) -> None:
@@ -98,12 +112,25 @@ class Lanes:
             jobs.put(None)
         for thread in self._threads:
             thread.join(CLOSE_GRACE_S)
-        self._jobs, self._threads = [], []
+        self._threads = []
 
-    def _work(self, jobs: SimpleQueue[tuple[int, Job, _RunStopper] | None]) -> None:
+    def _work(self, jobs: SimpleQueue[_Item | None]) -> None:
         while (item := jobs.get()) is not None:
-            self._done.append(self._carry_out(*item))
-            self._on_done()
+            done = self._carry_out(*item)
+            self._done.append(done)
+            goes_on = self._begin_others(item[0], jobs)
+            if not goes_on or done.status != "ok":
+                self._on_done()
+
+    def _begin_others(self, ended: int, jobs: SimpleQueue[_Item | None]) -> bool:
+        """Begin the runs that waited for one; return whether one of them is in `jobs`."""
+        goes_on = False
+        with self._line_lock:
+            for run in self._line.end(ended):
+                its_jobs = self._jobs[self._lane_of.pop(run)]
+                its_jobs.put(self._ordered.pop(run))
+                goes_on |= its_jobs is jobs
+        return goes_on
 
     def _carry_out(self, run: int, job: Job, stopper: _RunStopper) -> Done:
         begun_ns = self._clock.now_ns()
@@ -122,8 +149,12 @@ class Lanes:
 class _RunStopper:
     """How one run learns that it should end. Satisfies `tectum.inference.stage.Stopper`."""
 
+    __slots__ = ("_actions", "_stopped")
+
+    _lock = threading.Lock()
+    """One for all: held for moments, and made for none."""
+
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._actions: list[Callable[[], None]] = []
         self._stopped = False
 
@@ -147,3 +178,6 @@ class _RunStopper:
             self._stopped = True
         for action in actions:
             action()
+
+
+_Item = tuple[int, Job, _RunStopper]

@@ -6,21 +6,22 @@ it from the wire, an embedding program from its own calls. What others wait for 
 started and results delivered; the journal of what was taken up and the rows that came of it follow.
 
 Whoever holds `turn_lock` has the turn. That is the loop, and for a moment the thread of a lane
-whose run has just ended: it finds out what comes next and goes on with that, which saves two
-hand-overs between threads for each run. The loop does the papers, and whatever time decides.
+whose run has just ended: it takes the run back, finds out what comes next where that was not
+ordered before, and goes on with it, which saves two hand-overs between threads for each run. The
+loop does the papers, and whatever time decides.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tectum.clock import Clock
 from tectum.errors import ContractError
 from tectum.inference.blend import blended
-from tectum.inference.stage import Cut, Stage, StageArg, StageOutput, Stopper
+from tectum.inference.stage import Cancelled, Cut, Stage, StageArg, StageOutput, Stopper
 from tectum.ledger.row import Row
 from tectum.message import Message, SampleRef, sample_of
 from tectum.node.lanes import Done
@@ -55,12 +56,20 @@ from tectum.pipeline.plan import Plan
 
 __all__ = ["Executor", "Failure", "Shell", "Sink"]
 
+PAPERS_NS = 5_000_000
+"""For so long papers wait where lanes were given runs: they need the interpreter, too, to begin."""
+
 
 class Executor(Protocol):
     """Lanes: see `tectum.node.lanes.Lanes`."""
 
-    def start(self, run: int, lane: int, job: Callable[[Stopper], object]) -> None:
-        """Run `job` on `lane`."""
+    def start(
+        self, run: int, lane: int, job: Callable[[Stopper], object], takes: Iterable[int] = ()
+    ) -> bool:
+        """Run `job` on `lane`, after what was given to it before and after the runs in `takes`.
+
+        Returns whether it begins at once.
+        """
         ...
 
     def cancel(self, run: int) -> None:
@@ -128,11 +137,14 @@ class Shell:
         self._offsets_ns = {item.name: item.offset_ns for item in plan.inputs}
         self._messages: dict[SampleRef, Message] = {}
         self._outputs: dict[int, StageOutput] = {}
+        """What runs gave: written by lanes, for a run that follows may take it at once."""
         self._stamps_ns: dict[int, int] = {}
         """Of the newest sample that each output was made from."""
         self._running: dict[int, Start] = {}
+        self._begun = False
+        """A run was given to a lane that was idle, in this turn."""
         self._ready: list[Ready] = []
-        """Runs ordered in a row, not started yet: some may share a batch."""
+        """Runs ordered in a row, not started yet, that may share a batch."""
         self._fresh: list[Event] = []
         """Taken up in this turn; for the journal."""
         self._papers: list[Close | Note] = []
@@ -183,25 +195,36 @@ class Shell:
         with self.turn_lock:
             if self._accident is not None:
                 raise self._accident
-            self._step()
+            self._take_all_back()
+            self._begun = False
+            self._feed(Tick(self._clock.now_ns()))
+            wake_ns = self.pipeline.next_wakeup_ns()
+            if self._begun:
+                return min(wake_ns, self._clock.now_ns() + PAPERS_NS)
             self._hand_out_papers()
-            return self.pipeline.next_wakeup_ns()
+            return wake_ns
 
-    def run_ended(self) -> None:
+    def run_ended(self) -> bool:
         """Take a turn in the thread of a lane whose run has ended, unless somebody has it.
 
-        The lane wakes the loop afterwards in any case: for the papers, for what was not taken
-        back, and since the time to wake may be another.
+        Returns:
+            Whether the loop has something to do: papers, what was not taken back, another time to
+            wake. Not where all that follows was ordered before, and nothing had to be decided.
         """
         if not self.turn_lock.acquire(blocking=False):
-            return
+            return True
         try:
-            if not self._stopped and self._accident is None:
-                self._step()
+            if self._stopped or self._accident is not None:
+                return True
+            self._take_all_back()
+            if not self.pipeline.pressing:
+                return False
+            self._feed(Tick(self._clock.now_ns()))
         except BaseException as error:
             self._accident = error
         finally:
             self.turn_lock.release()
+        return True
 
     def stop(self) -> None:
         """Give every open trigger its outcome now."""
@@ -212,10 +235,9 @@ class Shell:
 
     # -- orders out
 
-    def _step(self) -> None:
+    def _take_all_back(self) -> None:
         for done in self._lanes.take():
             self._take_back(done)
-        self._feed(Tick(self._clock.now_ns()))
 
     def _feed(self, event: Event) -> None:
         self._fresh.append(event)
@@ -242,30 +264,53 @@ class Shell:
 
     def _start(self, order: Start) -> None:
         self._running[order.run] = order
-        stage = self._stages[order.stage]
-        args = {arg.input: self._resolve(arg, order.stamp_ns) for arg in order.args}
+        self._stamps_ns[order.run] = self._newest_ns(order)
         state = self._outputs[order.state].state if order.state >= 0 else None
-
-        def blend() -> dict[str, StageArg]:
-            return {
-                name: blended(arg) if isinstance(arg, Cut) else arg for name, arg in args.items()
-            }
-
-        self._ready.append(Ready(order.run, order.lane, stage, order.variant, blend, state))
+        stage = self._stages[order.stage]
+        run = Ready(
+            order.run, order.lane, stage, order.variant, lambda: self._args_of(order), state
+        )
+        if run.key() is not None:
+            self._ready.append(run)
+            return
+        if self._ready:
+            self._start_ready()
+        self._hand_over(run, run.alone)
 
     def _start_ready(self) -> None:
         runs, self._ready = self._ready, []
         for run, job in jobs_of(runs):
-            self._lanes.start(run.run, run.lane, job)
+            self._hand_over(run, job)
+
+    def _hand_over(self, run: Ready, job: Callable[[Stopper], object]) -> None:
+        takes = [arg.run for arg in self._running[run.run].args if isinstance(arg, Of)]
+        self._begun |= self._lanes.start(run.run, run.lane, self._kept(run.run, job), takes)
+
+    def _kept(self, run: int, job: Callable[[Stopper], object]) -> Callable[[Stopper], object]:
+        """Return `job` so that what it gives is there for the runs that wait for it."""
+
+        def keep(stopper: Stopper) -> object:
+            output = job(stopper)
+            if isinstance(output, StageOutput):
+                self._outputs[run] = output
+            return output
+
+        return keep
+
+    def _args_of(self, order: Start) -> dict[str, StageArg]:
+        """Return what a run takes; asked for in its lane, when it begins."""
+        return {arg.input: self._resolve(arg, order.stamp_ns) for arg in order.args}
 
     def _resolve(self, arg: Arg, trigger_ns: int) -> StageArg:
         if isinstance(arg, Absent):
             return None
         if isinstance(arg, Of):
+            if arg.run not in self._outputs:
+                raise Cancelled
             stamp_ns = self._stamps_ns[arg.run]
             age_ns = trigger_ns - stamp_ns + self._offsets_ns[arg.input]
             return _stamped(self._outputs[arg.run], stamp_ns, age_ns)
-        return self._cut(arg)
+        return blended(self._cut(arg))
 
     def _newest_ns(self, start: Start) -> int:
         """Return the stamp of the newest sample that a run takes; the trigger's for the head."""
@@ -282,12 +327,11 @@ class Shell:
             if not isinstance(done.value, StageOutput):
                 msg = f"stage '{start.stage}' returned {type(done.value)}, not a StageOutput"
                 raise ContractError(msg)
-            self._outputs[done.run] = done.value
-            self._stamps_ns[done.run] = self._newest_ns(start)
         elif done.status == "failed" and done.error is not None:
             self._on_failure(Failure(start.stage, start.variant, done.error))
         compute_ns = done.ended_ns - done.begun_ns
-        self._feed(Finished(self._clock.now_ns(), done.run, done.status, compute_ns))
+        now_ns = self._clock.now_ns()
+        self._feed(Finished(now_ns, done.run, done.status, compute_ns, done.ended_ns))
 
     def _emit(self, order: Emit) -> None:
         run, answer = order.answer, None
@@ -298,9 +342,9 @@ class Shell:
 
     def _free(self, what: SampleRef | int) -> None:
         if isinstance(what, int):
+            del self._stamps_ns[what]
             output = self._outputs.pop(what, None)
             if output is not None:
-                del self._stamps_ns[what]
                 output.release()
             return
         message = self._messages.pop(what, None)

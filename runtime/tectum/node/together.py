@@ -47,8 +47,16 @@ class Ready(NamedTuple):
     state: Mapping[str, Tensor] | None
 
     def alone(self, stopper: Stopper) -> StageOutput:
-        """Compute it."""
+        """Compute it, unless it was withdrawn before its turn."""
+        if stopper.stopped:
+            raise Cancelled
         return self.stage.run(self.variant, self.args(), self.state, stopper)
+
+    def key(self) -> object:
+        """Return what runs that may share a batch with it have in common; None: none may."""
+        if self.state is not None or not _joins(type(self.stage)):
+            return None
+        return cast(Joins, self.stage).batch_key(self.variant)
 
 
 def jobs_of(runs: Sequence[Ready]) -> Iterator[tuple[Ready, Job]]:
@@ -58,7 +66,8 @@ def jobs_of(runs: Sequence[Ready]) -> Iterator[tuple[Ready, Job]]:
         return
     groups: dict[object, list[Ready]] = {}
     for number, run in enumerate(runs):
-        groups.setdefault(_key(run) or ("alone", number), []).append(run)
+        key = run.key()
+        groups.setdefault(("alone", number) if key is None else ("batch", key), []).append(run)
     jobs: dict[int, Job] = {}
     for group in groups.values():
         batch = _Batch(group) if len(group) > 1 else None
@@ -66,13 +75,6 @@ def jobs_of(runs: Sequence[Ready]) -> Iterator[tuple[Ready, Job]]:
             jobs[run.run] = batch.job(place) if batch else run.alone
     for run in runs:
         yield run, jobs[run.run]
-
-
-def _key(run: Ready) -> object:
-    if run.state is not None or not _joins(type(run.stage)):
-        return None
-    key = cast(Joins, run.stage).batch_key(run.variant)
-    return None if key is None else ("batch", key)
 
 
 @cache
@@ -96,6 +98,8 @@ class _Batch:
         first = self._runs[0]
         assert isinstance(first.stage, Joins)
         try:
+            if stopper.stopped:
+                raise Cancelled
             many = [run.args() for run in self._runs]
             self._outputs = first.stage.run_together(first.variant, many, stopper)
         except Cancelled:

@@ -7,12 +7,13 @@ machine slows the caller and changes no decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tectum.inference.stage import Cancelled, Stage, Stopper
 from tectum.node.lanes import Done
 from tectum.node.shell import Failure, Shell, Sink
 from tectum.pipeline.events import Event
+from tectum.pipeline.line import Line
 from tectum.pipeline.orders import Start
 from tectum.pipeline.plan import Plan
 from tectum.pipeline.simulate import Durations
@@ -50,7 +51,7 @@ class VirtualShell(Shell):
         """Begin with the first instant that is pushed."""
         self.clock = VirtualClock()
         self._durations = durations
-        self._virtual = _VirtualLanes(self.clock)
+        self._virtual = _VirtualLanes(self.clock, plan.lanes)
         super().__init__(plan, stages, self._virtual, self.clock, sink, on_failure)
 
     def advance(self, now_ns: int) -> None:
@@ -79,38 +80,57 @@ class VirtualShell(Shell):
 
 
 class _VirtualLanes:
-    """Runs a job when it is started, and hands it back when its time is over."""
+    """Runs a job when its turn has come, and hands it back when its time is over."""
 
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: VirtualClock, lanes: int) -> None:
+        self._clock, self._line = clock, Line(lanes)
         self._takes: dict[int, int] = {}
+        self._jobs: dict[int, Callable[[Stopper], object]] = {}
+        """Of runs that have not begun."""
+        self._withdrawn: set[int] = set()
         self._running: dict[int, Done] = {}
 
     def expect(self, run: int, took_ns: int) -> None:
         self._takes[run] = took_ns
 
-    def start(self, run: int, lane: int, job: Callable[[Stopper], object]) -> None:
-        del lane
-        took_ns, now_ns = self._takes.pop(run), self._clock.now_ns()
-        value, error = _carry_out(job)
-        status = "ok" if took_ns >= 0 and error is None else "failed"
-        self._running[run] = Done(run, status, value, error, now_ns, now_ns + abs(took_ns))
+    def start(
+        self, run: int, lane: int, job: Callable[[Stopper], object], takes: Iterable[int] = ()
+    ) -> bool:
+        self._jobs[run] = job
+        begins = self._line.add(run, lane, takes)
+        if begins:
+            self._begin(run)
+        return begins
 
     def cancel(self, run: int) -> None:
-        done = self._running.get(run)
-        if done is not None:
+        if run in self._jobs:
+            self._withdrawn.add(run)
+        elif run in self._running:
             now_ns = self._clock.now_ns()
             self._running[run] = Done(run, "cancelled", None, None, now_ns, now_ns)
 
     def take(self) -> list[Done]:
-        now_ns = self._clock.now_ns()
-        due = [done for done in self._running.values() if done.ended_ns <= now_ns]
-        for done in due:
-            del self._running[done.run]
-        return sorted(due, key=lambda done: (done.ended_ns, done.run))
+        now_ns, taken = self._clock.now_ns(), list[Done]()
+        while due := [done for done in self._running.values() if done.ended_ns <= now_ns]:
+            for done in sorted(due, key=lambda done: (done.ended_ns, done.run)):
+                del self._running[done.run]
+                taken.append(done)
+                for run in self._line.end(done.run):
+                    self._begin(run)
+        return taken
 
     def next_end_ns(self) -> int:
         return min((done.ended_ns for done in self._running.values()), default=1 << 62)
+
+    def _begin(self, run: int) -> None:
+        job, took_ns, now_ns = self._jobs.pop(run), self._takes.pop(run), self._clock.now_ns()
+        value, error = (None, Cancelled()) if run in self._withdrawn else _carry_out(job)
+        self._withdrawn.discard(run)
+        if isinstance(error, Cancelled):
+            self._running[run] = Done(run, "cancelled", None, None, now_ns, now_ns)
+            return
+        status = "ok" if took_ns >= 0 and error is None else "failed"
+        self._running[run] = Done(run, status, value, error, now_ns, now_ns + abs(took_ns))
 
 
 class _Unstopped:

@@ -3,12 +3,17 @@
 Open sets are served by earliest deadline. Before a set's work is started the planner says in which
 variants it fits; what has to be given up for that is given up here. Results are shared between
 sets by stage and samples.
+
+The most urgent set, when it is settled and there is time to be wrong, has all its work ordered at
+once: what finds no free lane behind its own runs, the head behind its encoders, so that no lane
+waits for a decision between two of them. What has not begun when the prediction no longer holds,
+or when a more urgent set has come, is withdrawn and decided anew.
 """
 
 from __future__ import annotations
 
 from tectum.budget.planner import Choice
-from tectum.ledger.row import Status
+from tectum.ledger.row import InputRow, Status
 from tectum.pipeline.books import Books
 from tectum.pipeline.losing import Losing
 from tectum.pipeline.opened import OpenSet
@@ -22,11 +27,13 @@ __all__ = ["Computing"]
 class Computing:
     """Runs encoders and heads."""
 
-    __slots__ = ("_books", "_losing")
+    __slots__ = ("_books", "_fresh", "_losing")
 
     def __init__(self, books: Books, losing: Losing) -> None:
         """Compute nothing yet."""
         self._books, self._losing = books, losing
+        self._fresh: list[tuple[Port, InputRow, Run]] = []
+        """What runs of open sets have just given, and for which input of which set."""
 
     def advance(self, opened: OpenSet, free_at: list[int]) -> None:
         """Start what this set needs next, if it still fits; takes lanes from `free_at`."""
@@ -44,8 +51,41 @@ class Computing:
         if opened.resolved:
             return
         self._start_encoders(opened, choice)
-        if self._ready(opened):
-            self._start_head(opened, choice)
+        lanes = self._books.runs.free_lanes()
+        if lanes and self._ready(opened):
+            self._start_head(opened, choice, lanes[0])
+        opened.choice = choice if opened.ample and not waits else None
+
+    def order_ahead(self, opened: OpenSet) -> None:
+        """Order what found no free lane behind what this set runs, and the head behind all of it.
+
+        For the most urgent set. An encoder goes to the lane that is done first, the head to the one
+        that is done last.
+        """
+        if opened.choice is None or opened.head is not None or opened.resolved:
+            return
+        for index in self._todo(opened, opened.choice):
+            lanes = self._own_lanes(opened)
+            if not lanes:
+                return
+            self._start_encoder(opened, index, lanes[0], opened.choice)
+        lanes = self._own_lanes(opened)
+        if lanes:
+            self._start_head(opened, opened.choice, lanes[-1])
+
+    def review(self, now_ns: int, opened: OpenSet, *, urgent: bool) -> None:
+        """Withdraw what was ordered at once and has not begun, where that no longer holds."""
+        if opened.head is None or opened.head.begun_ns:
+            return
+        if not urgent or now_ns >= opened.review_ns():
+            self._withdraw(opened)
+
+    def begun(self, opened: OpenSet, run: Run) -> None:
+        """Tell an open set that a run that it uses has begun."""
+        if opened.head is run:
+            opened.row.head_begin_ns = run.begun_ns
+        else:
+            opened.row.inputs[opened.runs.index(run)].encode_begin_ns = run.begun_ns
 
     def finished(self, opened: OpenSet, run: Run, *, ok: bool) -> None:
         """Tell an open set that a run that it uses has ended."""
@@ -54,20 +94,34 @@ class Computing:
             return
         index = opened.runs.index(run)
         if ok:
-            opened.row.inputs[index].encode_end_ns = run.ended_ns
+            item = opened.row.inputs[index]
+            item.encode_end_ns = run.ended_ns
+            self._fresh.append((self._books.ports[index], item, run))
         else:
+            self._take_head_back(opened)
             self._losing.lose(opened, self._books.ports[index], "encoder_failed")
 
-    def keep(self, run: Run) -> None:
-        """Keep the embedding that a run gave, for sets to come, where an open set uses it."""
-        if not run.ok:
-            return
-        for opened in self._books.open:
-            if run in opened.runs:
-                index = opened.runs.index(run)
-                self._books.keep(self._books.ports[index], opened.row.inputs[index], run)
+    def keep(self) -> None:
+        """Keep the embeddings that runs of open sets gave, for sets to come."""
+        for port, item, run in self._fresh:
+            self._books.keep(port, item, run)
+        self._fresh.clear()
 
     # -- parts
+
+    def _withdraw(self, opened: OpenSet) -> None:
+        """Take back the runs of a set that have not begun; what is shared stays ordered."""
+        self._take_head_back(opened)
+        for index, run in enumerate(opened.runs):
+            if run is not None and not run.begun_ns:
+                self._books.unuse(opened, index)
+
+    def _take_head_back(self, opened: OpenSet) -> None:
+        """Withdraw the head where it was ordered ahead of what it takes."""
+        if opened.head is not None:
+            self._books.give_up(opened.head)
+            opened.head, row = None, opened.row
+            row.head_begin_ns, row.head_variant = 0, ""
 
     def _shed(self, now_ns: int, opened: OpenSet) -> None:
         planner = self._books.planner
@@ -87,17 +141,40 @@ class Computing:
             self._losing.lose(opened, self._books.ports[index], "left_out")
 
     def _start_encoders(self, opened: OpenSet, choice: Choice) -> None:
-        """Start the encoders that are still to do, the longest first."""
+        """Start the encoders that are still to do on free lanes, the longest of them.
+
+        Where more are left, the shortest is the first to begin: its lane will go on with those.
+        """
+        todo = self._todo(opened, choice)
+        begin = list(zip(todo, self._books.runs.free_lanes(), strict=False))
+        for index, lane in begin[::-1] if len(todo) > len(begin) else begin:
+            self._start_encoder(opened, index, lane, choice)
+
+    def _todo(self, opened: OpenSet, choice: Choice) -> list[int]:
         planner = self._books.planner
-        todo, lanes = planner.unstarted(opened), self._books.runs.free_lanes()
+        todo = planner.unstarted(opened)
         if len(todo) > 1:
             todo.sort(key=lambda i: -planner.encode_ns(i, choice.variants[i]))
-        for index, lane in zip(todo, lanes, strict=False):
-            port, arg = self._books.ports[index], opened.args[index]
-            assert port.encoder is not None
-            assert arg is not None
-            run = self._books.start(lane, port, port.encoder, choice.variants[index], arg)
-            self._share(port, arg, run)
+        return todo
+
+    def _own_lanes(self, opened: OpenSet) -> list[int]:
+        """Return the lanes that do nothing after a run of this set, the one done first first.
+
+        A run that should have ended is nothing to order behind.
+        """
+        books = self._books
+        runs = [run for run in opened.runs if run is not None and not run.finished]
+        on_time = [run for run in runs if run.ends_ns >= books.now_ns]
+        last = [run for run in on_time if books.runs.last(run.lane) is run]
+        last.sort(key=lambda run: run.ends_ns)
+        return [run.lane for run in last]
+
+    def _start_encoder(self, opened: OpenSet, index: int, lane: int, choice: Choice) -> None:
+        port, arg = self._books.ports[index], opened.args[index]
+        assert port.encoder is not None
+        assert arg is not None
+        run = self._books.start(lane, port, port.encoder, choice.variants[index], arg)
+        self._share(port, arg, run)
 
     def _share(self, port: Port, arg: Picked, run: Run) -> None:
         """Let every open set that picked these samples use the run."""
@@ -112,22 +189,19 @@ class Computing:
             return False
         return all(run is None or run.finished for run in opened.runs)
 
-    def _start_head(self, opened: OpenSet, choice: Choice) -> None:
+    def _start_head(self, opened: OpenSet, choice: Choice, lane: int) -> None:
         books = self._books
-        lanes = books.runs.free_lanes()
-        if not lanes:
-            return
         stage = books.plan.stage(books.plan.head)
         variant = stage.variants[choice.head_variant]
         expected_ns = books.planner.head_ns(choice.head_variant)
         args = self._head_args(opened)
         run = books.runs.start(
-            books.now_ns, lanes[0], stage.name, variant, args, expected_ns, books.orders,
+            books.now_ns, lane, stage.name, variant, args, expected_ns, books.orders,
             stamp_ns=opened.t_ns,
         )  # fmt: skip
         books.runs.hold(run)
         opened.head = run
-        opened.row.head_begin_ns, opened.row.head_variant = books.now_ns, variant
+        opened.row.head_begin_ns, opened.row.head_variant = run.begun_ns, variant
         if choice.head_variant:
             opened.flag("degraded")
 
@@ -147,8 +221,8 @@ class Computing:
         opened.row.head_end_ns = run.ended_ns
         if not ok:
             self._losing.shed(opened, "head_failed")
-        elif run.ended_ns > self._books.patience_ns(opened):
-            self._losing.blame(run.ended_ns, opened)
+        elif self._books.now_ns > self._books.patience_ns(opened):
+            self._losing.blame(self._books.now_ns, opened)
             self._losing.shed(opened, "overrun")
         else:
             opened.settle_outcome()

@@ -76,6 +76,9 @@ class Finished(NamedTuple):
     run: int
     status: str
     compute_ns: int
+    ended_ns: int = 0
+    """When it ended, which may be a while before it is taken up: a lane that has more to do goes on
+    first. 0: just now."""
 
 
 class Delivered(NamedTuple):

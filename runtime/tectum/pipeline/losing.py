@@ -31,7 +31,8 @@ class Losing:
             return
         if now_ns > self._books.patience_ns(opened):
             self.blame(now_ns, opened)
-            self.shed(opened, "overrun" if opened.head else "no_time")
+            begun = opened.head is not None and opened.head.begun_ns
+            self.shed(opened, "overrun" if begun else "no_time")
         elif self._head_is_due(now_ns, opened):
             self._leave_out_unfinished(opened)
 

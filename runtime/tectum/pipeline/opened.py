@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tectum.budget.choice import Choice
 from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.pipeline.orders import Picked
 from tectum.pipeline.runs import Run
@@ -31,6 +32,12 @@ class OpenSet:
     head: Run | None = None
     resolved: bool = False
     answer: int | None = None
+    ample: bool = False
+    """There is so much time that all of it might take twice as long as predicted."""
+    choice: Choice | None = None
+    """How it is computed, where there is so much time and nothing is waited for."""
+    spare_ns: int = 0
+    """How much later than predicted the answer may come."""
     due_ns: int = 0
     """Until then time alone changes nothing for this set; 0: not looked at yet."""
     planned: list[int] = field(default_factory=list)
@@ -48,6 +55,24 @@ class OpenSet:
             for index, item in enumerate(rows)
             if item.status is not Status.MISSING or index in self.pending
         ]
+
+    def uses(self, run: Run) -> bool:
+        """Return whether its answer depends on `run`."""
+        return self.head is run or run in self.runs
+
+    def is_ordered(self) -> bool:
+        """Return whether nothing is left to order for it."""
+        return self.resolved or self.head is not None
+
+    def waiting(self) -> list[Run]:
+        """Return the runs that were ordered for it and have not begun."""
+        runs = (*self.runs, self.head)
+        return [run for run in runs if run is not None and not run.begun_ns]
+
+    def review_ns(self) -> int:
+        """Return when runs that still wait are decided anew: half the spare time is gone."""
+        begins = [run.ends_ns - run.expected_ns for run in self.waiting()]
+        return min(min(begins, default=NEVER_NS) + self.spare_ns // 2, NEVER_NS)
 
     def miss(self, index: int, reason: str) -> None:
         """Mark an input as missing for `reason`, keeping what is known of its sample."""

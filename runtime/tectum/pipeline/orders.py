@@ -40,7 +40,7 @@ class Picked(NamedTuple):
 
 
 class Of(NamedTuple):
-    """Argument of a run: what an earlier run gave for this input."""
+    """Argument of a run: what a run that was ordered earlier gives for this input."""
 
     input: str
     run: int
@@ -56,7 +56,11 @@ Arg = Picked | Of | Absent
 
 
 class Start(NamedTuple):
-    """Run `stage` in `variant` on `lane`. `state` is the run whose carried state it continues."""
+    """Run `stage` in `variant` on `lane`. `state` is the run whose carried state it continues.
+
+    It begins when the runs ordered before it on that lane have ended, and those whose results it
+    takes (see `tectum.pipeline.line`). Where one of the latter gave none, it ends as cancelled.
+    """
 
     run: int
     lane: int
@@ -70,7 +74,7 @@ class Start(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """End this run early if possible; its lane stays taken until `Finished`."""
+    """End this run early if possible, or before it begins; `Finished` still follows."""
 
     run: int
 

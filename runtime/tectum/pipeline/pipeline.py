@@ -6,16 +6,17 @@ give the same orders. Facts are taken up as they come; what time decides is deci
 after everything was drained. `Tick` reads like the road of a set: hush, trigger, commit, give up,
 compute, emit, look ahead. It does no I/O and never looks at a payload or a score.
 
-What somebody waits for comes first: a tick's orders are handed out before the pipeline tidies up
-(learns from the runs that have ended, keeps and frees, finds out when time matters next). That is
-done when the next wake-up is asked for, at the latest before the next event is taken up, and so
-depends on the events alone.
+What somebody waits for comes first: an answer is emitted when its head has ended, and a tick's
+orders are handed out before the pipeline tidies up (learns from the runs that have ended, keeps and
+frees, finds out when time matters next). That is done when the next wake-up is asked for, at the
+latest before the next event that is not the end of a run, which looks at nothing of it; so what is
+decided depends on the events alone.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from tectum.errors import ContractError
 from tectum.ledger.digest import DecisionDigest
@@ -103,7 +104,7 @@ class Pipeline:
             raise ContractError(msg)
         if not books.started_ns:
             books.started_ns, books.dirty = now_ns, True
-        if not self._tidy:
+        if not self._tidy and type(event) is not Finished:
             self._tidy_up()
         books.now_ns = now_ns
         orders, self._later = self._later, []
@@ -116,6 +117,11 @@ class Pipeline:
         if not self._tidy:
             self._tidy_up()
         return self._books.now_ns if self._books.dirty else self._wake_ns
+
+    @property
+    def pressing(self) -> bool:
+        """Return whether something is to be decided at the next `Tick`, whenever that comes."""
+        return self._books.dirty
 
     @property
     def done(self) -> bool:
@@ -210,16 +216,29 @@ class Pipeline:
             msg = f"run {event.run} is not running, yet it is said to have finished"
             raise ContractError(msg)
         ok = event.status == "ok"
-        books.runs.hold(run)
-        self._lessons.append((run, event.now_ns - run.begun_ns))
-        books.runs.finish(event.now_ns, run, ok=ok, orders=books.orders)
+        ended_ns = event.ended_ns or event.now_ns
+        if run.begun_ns:
+            books.runs.hold(run)
+            self._lessons.append((run, ended_ns - run.begun_ns))
+        begun = books.runs.finish(ended_ns, run, ok=ok, orders=books.orders)
         self._hopping.finished(run)
         if not ok:
             self._ahead.drop(run)
-        for opened in books.open:
-            if not opened.resolved and (opened.head is run or run in opened.runs):
-                self._computing.finished(opened, run, ok=ok)
-        books.dirty = True
+        users = self._users(run)
+        for opened in users:
+            self._computing.finished(opened, run, ok=ok)
+        for other in begun:
+            for opened in self._users(other):
+                self._computing.begun(opened, other)
+        foreseen = ok and begun and users and all(opened.is_ordered() for opened in users)
+        self._tidy = False
+        if not foreseen:
+            books.dirty = True
+            self._emit(event.now_ns)
+
+    def _users(self, run: Run) -> list[OpenSet]:
+        """Return the sets that wait for a run."""
+        return [item for item in self._books.open if not item.resolved and item.uses(run)]
 
     def _delivered(self, event: Delivered) -> None:
         opened = self._delivering.pop(event.trigger, None)
@@ -264,10 +283,10 @@ class Pipeline:
                 self._losing.by_time(now_ns, opened)
         self._compute(now_ns)
         self._emit(now_ns)
-        if books.orders:
-            books.dirty = True  # first things first: what lies ahead is looked at in the next tick
-        else:
+        if not books.orders:
             self._ahead.advance(self._triggering.last_ns)
+        elif books.runs.free_lanes():
+            books.dirty = True  # first things first: what lies ahead is looked at in the next tick
 
     def _hush(self, now_ns: int) -> None:
         """Call silent who is."""
@@ -277,17 +296,21 @@ class Pipeline:
                 books.hear(port, "hush")
 
     def _compute(self, now_ns: int) -> None:
+        sets = self._by_deadline()
+        for opened in sets:
+            self._computing.review(now_ns, opened, urgent=opened is sets[0])
         free_at = self._books.runs.free_at(now_ns, NEVER_NS)
         for port in self._books.ports:
             if port.hops is not None:
                 self._hopping.advance(port, free_at)
-        for opened in self._by_deadline():
-            if not opened.resolved:
-                self._computing.advance(opened, free_at)
+        for opened in sets:
+            self._computing.advance(opened, free_at)
+        for opened in sets[:1]:
+            self._computing.order_ahead(opened)
 
-    def _by_deadline(self) -> Iterable[OpenSet]:
-        """Return the open sets, the most urgent first: captures differ in length."""
-        opened = self._books.open
+    def _by_deadline(self) -> list[OpenSet]:
+        """Return the sets that want an answer, the most urgent first: captures differ in length."""
+        opened = [item for item in self._books.open if not item.resolved]
         return sorted(opened, key=lambda item: item.deadline_ns) if len(opened) > 1 else opened
 
     # -- emitting
@@ -330,9 +353,9 @@ class Pipeline:
         """Do what nobody waits for, as of the last event."""
         books = self._books
         self._tidy, books.orders = True, self._later
+        self._computing.keep()
         for run, took_ns in self._lessons:
             books.planner.observe(run, took_ns, ok=run.ok)
-            self._computing.keep(run)
             books.runs.let_go(run, books.orders)
         self._lessons.clear()
         self._look_at_time()
@@ -352,7 +375,7 @@ class Pipeline:
     def _due_for(self, now_ns: int, opened: OpenSet) -> int:
         """Return when time alone changes something for this set."""
         planner = self._books.planner
-        instants = [self._books.patience_ns(opened) + 1]
+        instants = [self._books.patience_ns(opened) + 1, opened.review_ns()]
         if opened.head is None:
             instants.append(planner.head_by_ns(opened))
         if opened.pending:

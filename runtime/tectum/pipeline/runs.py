@@ -1,7 +1,9 @@
 """Runs and lanes: what is being computed, what was computed and is still of use, and for whom.
 
-A run is kept as long as it has holders (open sets, a cache, a derived stream, a state chain); when
-the last one lets go, it is freed. Samples are pinned likewise. Nothing here decides what to run.
+A run may be ordered behind others on its lane, or ahead of what it takes: it begins when they have
+ended (`tectum.pipeline.line`). A run is kept as long as it has holders (open sets, a cache, a
+derived stream, a state chain); when the last one lets go, it is freed. Samples are pinned likewise.
+Nothing here decides what to run.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tectum.message import SampleRef
+from tectum.pipeline.line import Line
 from tectum.pipeline.orders import Arg, Cancel, Free, Of, Order, Picked, Start
 
 __all__ = ["Leases", "Run", "Runs"]
@@ -32,8 +35,11 @@ class Run:
     lane: int
     args: tuple[Arg, ...]
     begun_ns: int
+    """0: it still waits for its lane, or for what it takes."""
     expected_ns: int
     """Predicted duration; 0 where unknown."""
+    ends_ns: int
+    """When it is expected to end."""
     holders: int = 0
     finished: bool = False
     ok: bool = False
@@ -83,13 +89,13 @@ class Leases:
 
 
 class Runs:
-    """All runs that are running or still held, and the lanes they run on."""
+    """All runs that are ordered, running or still held, and the lanes they run on."""
 
-    __slots__ = ("_free", "_next", "all", "by_key", "lanes", "leases")
+    __slots__ = ("_free", "_line", "_next", "all", "by_key", "leases")
 
     def __init__(self, lanes: int, leases: Leases) -> None:
         """Begin with `lanes` free lanes."""
-        self.lanes: list[Run | None] = [None] * lanes
+        self._line = Line(lanes)
         self._free = list(reversed(range(lanes)))
         """Lanes on which nothing runs, the one to take next last."""
         self.leases = leases
@@ -109,26 +115,46 @@ class Runs:
         state: int = -1,
         stamp_ns: int = 0,
     ) -> Run:
-        """Take `lane` and order the run; its samples are pinned until it finishes."""
-        run = Run(self._next, stage, variant, lane, args, now_ns, expected_ns)
-        self._next += 1
-        self.all[run.id] = run
-        self.by_key[stage, args] = run
-        self.lanes[lane] = run
-        self._free.remove(lane)
+        """Order a run on `lane`, behind what is there; its samples are pinned meanwhile."""
+        begins_ns = self.last(lane).ends_ns if self._line.on(lane) else now_ns
+        takes = []
         for arg in args:
             if isinstance(arg, Picked):
                 self.leases.pin(arg.refs)
             elif isinstance(arg, Of):
-                self.hold(self.all[arg.run])
+                other = self.all[arg.run]
+                self.hold(other)
+                if not other.finished:
+                    takes.append(other.id)
+                    begins_ns = max(begins_ns, other.ends_ns)
+        ends_ns = max(now_ns, begins_ns) + expected_ns
+        run = Run(self._next, stage, variant, lane, args, 0, expected_ns, ends_ns)
+        self._next += 1
+        if self._line.add(run.id, lane, takes):
+            run.begun_ns = now_ns
+        if lane in self._free:
+            self._free.remove(lane)
+        self.all[run.id] = run
+        self.by_key[stage, args] = run
         orders.append(Start(run.id, lane, stage, variant, args, state, stamp_ns))
         return run
 
-    def finish(self, now_ns: int, run: Run, *, ok: bool, orders: list[Order]) -> None:
-        """Free the lane and the samples; the result stays while it is held."""
-        run.finished, run.ok, run.ended_ns = True, ok, now_ns
-        self.lanes[run.lane] = None
-        self._free.append(run.lane)
+    def last(self, lane: int) -> Run:
+        """Return the run that was ordered last of those that have not ended on a lane."""
+        return self.all[self._line.on(lane)[-1]]
+
+    def finish(self, ended_ns: int, run: Run, *, ok: bool, orders: list[Order]) -> list[Run]:
+        """Free the lane and the samples; the result stays while it is held.
+
+        Returns:
+            The runs that begin with this end.
+        """
+        run.finished, run.ok, run.ended_ns = True, ok, ended_ns
+        begun = [self.all[number] for number in self._line.end(run.id)]
+        for other in begun:
+            other.begun_ns, other.ends_ns = ended_ns, ended_ns + other.expected_ns
+        if not self._line.on(run.lane):
+            self._free.append(run.lane)
         for arg in run.args:
             if isinstance(arg, Picked):
                 self.leases.unpin(arg.refs, orders)
@@ -138,6 +164,7 @@ class Runs:
             del self.by_key[run.stage, run.args]
         if run.holders == 0:
             self._forget(run, orders)
+        return begun
 
     def cancel(self, now_ns: int, run: Run, orders: list[Order]) -> None:
         """Order an early end, once; nobody new may share the run."""
@@ -158,7 +185,7 @@ class Runs:
             self._forget(run, orders)
 
     def free_lanes(self) -> list[int]:
-        """Return the lanes on which nothing runs.
+        """Return the lanes on which nothing runs, nor will.
 
         First the one whose run ended last: its thread is awake, and what it gave is at hand there.
         """
@@ -169,7 +196,17 @@ class Runs:
 
         A run that has overstayed has its lane written off until it returns.
         """
-        return [now_ns if run is None else _free_at(now_ns, never_ns, run) for run in self.lanes]
+        return [self._free_at(now_ns, never_ns, lane) for lane in range(self._line.lanes)]
+
+    def _free_at(self, now_ns: int, never_ns: int, lane: int) -> int:
+        at_ns = now_ns
+        for number in self._line.on(lane):
+            run = self.all[number]
+            if run.begun_ns:
+                at_ns = _ends_ns(now_ns, never_ns, run)
+            elif not run.cancelled_ns:
+                at_ns = max(at_ns + run.expected_ns, run.ends_ns)
+        return min(at_ns, never_ns)
 
     def _forget(self, run: Run, orders: list[Order]) -> None:
         del self.all[run.id]
@@ -178,10 +215,11 @@ class Runs:
         orders.append(Free(run.id))
 
 
-def _free_at(now_ns: int, never_ns: int, run: Run) -> int:
+def _ends_ns(now_ns: int, never_ns: int, run: Run) -> int:
+    """Return when a run that has begun is expected to end."""
     if run.cancelled_ns:
         overstayed = now_ns - run.cancelled_ns > _CANCEL_TAKES_NS
         return never_ns if overstayed else now_ns
     if run.expected_ns and now_ns - run.begun_ns > max(_OVERSTAY * run.expected_ns, _HICCUP_NS):
         return never_ns
-    return max(now_ns, run.begun_ns + run.expected_ns)
+    return max(now_ns, run.ends_ns)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from tectum.ledger.row import Row
 from tectum.pipeline.events import Delivered, Ended, Event, Finished, Tick
-from tectum.pipeline.orders import Cancel, Close, Emit, Note, Order, Start
+from tectum.pipeline.line import Line
+from tectum.pipeline.orders import Cancel, Close, Emit, Note, Of, Order, Start
 from tectum.pipeline.pipeline import Pipeline
 from tectum.pipeline.plan import Plan
 
@@ -84,7 +85,11 @@ class _Simulator:
         self.orders_to = orders_to
         self.result = Simulation()
         self.future: list[tuple[int, int, Event]] = []
-        self.running: set[int] = set()
+        self.line = Line(plan.lanes)
+        self.ordered: dict[int, tuple[Start, int]] = {}
+        """Runs that have not ended, and what each takes."""
+        self.gave_none: set[int] = set()
+        """Runs that were cancelled before they began, failed or were ended early."""
         self.order = 0
 
     def run(self, arrivals: Iterable[Event]) -> Simulation:
@@ -122,11 +127,29 @@ class _Simulator:
     def _feed_due(self, instant_ns: int) -> None:
         while self.future and self.future[0][0] <= instant_ns:
             _, _, event = heapq.heappop(self.future)
-            if isinstance(event, Finished):
-                if event.run not in self.running:
-                    continue
-                self.running.discard(event.run)
-            self._feed(event)
+            if not isinstance(event, Finished):
+                self._feed(event)
+            elif event.run in self.ordered:
+                self._end(event)
+
+    def _end(self, event: Finished) -> None:
+        """End a run, and begin those that waited for it."""
+        del self.ordered[event.run]
+        if event.status != "ok":
+            self.gave_none.add(event.run)
+        begun = self.line.end(event.run)
+        self._feed(event)
+        for run in begun:
+            self._begin(event.now_ns, run)
+
+    def _begin(self, now_ns: int, run: int) -> None:
+        start, took_ns = self.ordered[run]
+        takes = {arg.run for arg in start.args if isinstance(arg, Of)}
+        if run in self.gave_none or takes & self.gave_none:
+            self._later(Finished(now_ns, run, "cancelled", 0))
+            return
+        status = "ok" if took_ns >= 0 else "failed"
+        self._later(Finished(now_ns + abs(took_ns), run, status, abs(took_ns)))
 
     def _feed(self, event: Event) -> None:
         self.result.journal.append(event)
@@ -137,12 +160,14 @@ class _Simulator:
         if self.orders_to is not None:
             self.orders_to(order)
         if isinstance(order, Start):
-            self.running.add(order.run)
-            took_ns = self.durations(order)
-            status = "ok" if took_ns >= 0 else "failed"
-            self._later(Finished(now_ns + abs(took_ns), order.run, status, abs(took_ns)))
+            self.ordered[order.run] = order, self.durations(order)
+            takes = [arg.run for arg in order.args if isinstance(arg, Of)]
+            if self.line.add(order.run, order.lane, takes):
+                self._begin(now_ns, order.run)
         elif isinstance(order, Cancel):
-            if self.cancels:
+            if not self.line.has_begun(order.run):
+                self.gave_none.add(order.run)
+            elif self.cancels:
                 self._later(Finished(now_ns, order.run, "cancelled", 0))
         elif isinstance(order, Emit):
             self._later(Delivered(now_ns + self.delivery_ns, order.row.trigger))

@@ -2,7 +2,8 @@
 
 `audit` feeds a journal to a fresh pipeline and holds what a shell would hold: leases of samples,
 results of runs, lanes. It raises `AssertionError` where an order uses what was freed, frees a
-thing twice, takes a busy lane, or answers a trigger twice or out of turn.
+thing twice, uses what nothing gives, or answers a trigger twice or out of turn, and where a run
+ends that never could have begun.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from tectum.ledger.row import Row
 from tectum.message import SampleRef
 from tectum.pipeline.events import Arrived, Event, Finished
+from tectum.pipeline.line import Line
 from tectum.pipeline.orders import Cancel, Close, Emit, Free, Note, Of, Order, Picked, Start
 from tectum.pipeline.pipeline import Pipeline
 from tectum.pipeline.plan import Plan
@@ -28,11 +30,12 @@ class Audit:
         self.leases: set[SampleRef] = set()
         """Samples that were not freed yet."""
         self.results: dict[int, str] = {}
-        """Runs that were not freed yet: running, ok, failed or cancelled."""
+        """Runs that were not freed yet: ordered, ok, failed or cancelled."""
         self.most_leases = 0
         self.rows: list[Row] = []
         self.emitted: list[int] = []
-        self._lanes: dict[int, int] = {}
+        self._line = Line(plan.lanes)
+        self._takes: dict[int, tuple[int, ...]] = {}
         self._pinned: dict[int, tuple[SampleRef, ...]] = {}
 
     def event(self, event: Event) -> None:
@@ -41,7 +44,9 @@ class Audit:
             self.leases.add(event.sample.ref)
             self.most_leases = max(self.most_leases, len(self.leases))
         elif isinstance(event, Finished):
-            self._lanes = {lane: run for lane, run in self._lanes.items() if run != event.run}
+            if event.status != "cancelled":
+                self._check_end(event)
+            self._line.end(event.run)
             self._pinned.pop(event.run, None)
             if event.run in self.results:
                 self.results[event.run] = event.status
@@ -63,28 +68,36 @@ class Audit:
         elif isinstance(order, Close):
             self.rows.append(order.row)
         elif isinstance(order, Cancel):
-            assert order.run in self._lanes.values(), f"run {order.run} is not running"
+            assert self.results.get(order.run) == "ordered", f"run {order.run} is not running"
         else:
             assert isinstance(order, Note)
 
     def _start(self, start: Start) -> None:
-        assert start.lane not in self._lanes, f"lane {start.lane} is taken: {start}"
         assert 0 <= start.lane < self.plan.lanes
         assert start.state < 0 or self.results[start.state] == "ok"
         used: list[SampleRef] = []
+        takes: list[int] = []
         for arg in start.args:
             if isinstance(arg, Picked):
                 assert self.leases.issuperset(arg.refs), f"uses what was freed: {arg}"
                 used.extend(arg.refs)
             elif isinstance(arg, Of):
-                assert self.results[arg.run] == "ok", f"uses a run that is not done: {arg}"
-        self._lanes[start.lane] = start.run
+                given = self.results.get(arg.run) in ("ok", "ordered")
+                assert given, f"uses a run that gives nothing: {arg}"
+                takes.append(arg.run)
+        self._line.add(start.run, start.lane, takes)
         self._pinned[start.run] = tuple(used)
-        self.results[start.run] = "running"
+        self._takes[start.run] = tuple(takes)
+        self.results[start.run] = "ordered"
+
+    def _check_end(self, event: Finished) -> None:
+        assert self._line.has_begun(event.run), f"run {event.run} has not begun: {event}"
+        for other in self._takes[event.run]:
+            assert self.results[other] == "ok", f"run {event.run} took what {other} did not give"
 
     def _free(self, what: SampleRef | int) -> None:
         if isinstance(what, int):
-            assert self.results.pop(what) != "running", f"run {what} was freed while it runs"
+            assert self.results.pop(what) != "ordered", f"run {what} was freed while it runs"
             return
         assert what in self.leases, f"{what} was freed twice"
         assert all(what not in refs for refs in self._pinned.values()), f"{what} is in use"

@@ -20,8 +20,8 @@ class Bench:
         self._ended = threading.Semaphore(0)
         self.lanes = Lanes(count, self.clock, on_done=self._ended.release)
 
-    def take(self, count):
-        for _ in range(count):
+    def take(self, count, calls=None):
+        for _ in range(count if calls is None else calls):
             assert self._ended.acquire(timeout=WAIT_S)
         done = self.lanes.take()
         assert len(done) == count
@@ -106,15 +106,54 @@ def test_lanes_work_side_by_side(bench):
     assert {done.status for done in bench.take(2)} == {"ok"}
 
 
-def test_a_lane_takes_no_second_run_before_the_first_was_taken_back(bench):
-    bench.lanes.start(1, 0, lambda stopper: None)
-    with pytest.raises(ContractError, match="lane 0, whose run has not been taken back"):
-        bench.lanes.start(2, 0, lambda stopper: None)
+def test_a_lane_goes_on_by_itself_with_what_was_ordered_behind(bench):
+    begin, order = threading.Event(), []
+    bench.lanes.start(1, 0, lambda stopper: (begin.wait(WAIT_S), order.append(1)))
+    bench.lanes.start(2, 0, lambda stopper: order.append(2))
+    bench.lanes.start(3, 0, lambda stopper: order.append(3))
+    assert bench.lanes.take() == []
+    begin.set()
+    assert [done.run for done in bench.take(3, calls=1)] == [1, 2, 3]
+    assert order == [1, 2, 3]
+
+
+def test_a_job_that_fails_is_told_at_once_although_its_lane_goes_on(bench):
+    begin, end = threading.Event(), threading.Event()
+    bench.lanes.start(1, 0, lambda stopper: begin.wait(WAIT_S) and 1 / 0)
+    bench.lanes.start(2, 0, lambda stopper: end.wait(WAIT_S))
+    begin.set()
+    assert [done.status for done in bench.take(1)] == ["failed"]
+    end.set()
+    bench.take(1)
+
+
+def test_a_run_waits_for_what_it_takes_on_whatever_lane(bench):
+    begin, there = [threading.Event(), threading.Event()], []
+    for lane in (0, 1):
+        bench.lanes.start(lane, lane, lambda stopper, lane=lane: begin[lane].wait(WAIT_S))
+    bench.lanes.start(2, 0, lambda stopper: there.append(sorted(ended)), takes=(0, 1))
+    begin[0].set()
+    ended = [done.run for done in bench.take(1)]
+    assert not there
+    begin[1].set()
+    ended += [done.run for done in bench.take(2, calls=2)]
+    assert there
+    assert ended == [0, 1, 2]
+
+
+def test_a_run_withdrawn_before_its_turn_sees_that_it_is_stopped(bench):
+    begin, seen = threading.Event(), []
+    bench.lanes.start(1, 0, lambda stopper: begin.wait(WAIT_S))
+    bench.lanes.start(2, 0, lambda stopper: seen.append(stopper.stopped))
+    bench.lanes.cancel(2)
+    begin.set()
+    assert [done.run for done in bench.take(2, calls=1)] == [1, 2]
+    assert seen == [True]
+
+
+def test_there_is_no_lane_beyond_the_last(bench):
     with pytest.raises(ContractError, match="lane 2, but there are only 2 lanes"):
         bench.lanes.start(2, 2, lambda stopper: None)
-    bench.take(1)
-    bench.lanes.start(2, 0, lambda stopper: None)
-    bench.take(1)
 
 
 def test_closing_cancels_what_runs_and_ends_the_threads():

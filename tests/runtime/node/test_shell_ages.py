@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tectum.inference.session import NeverStopped
 from tectum.inference.stage import OutputSpec, StageOutput
 from tectum.message import Kind
 from tectum.node.lanes import Done
@@ -36,9 +37,10 @@ class Here:
     def __init__(self, clock: FakeClock) -> None:
         self._clock, self._done = clock, []
 
-    def start(self, run: int, lane: int, job: Any) -> None:
+    def start(self, run: int, lane: int, job: Any, takes: Any = ()) -> bool:
         now_ns = self._clock.now_ns()
-        self._done.append(Done(run, "ok", job(None), None, now_ns, now_ns))
+        self._done.append(Done(run, "ok", job(NeverStopped()), None, now_ns, now_ns))
+        return True
 
     def cancel(self, run: int) -> None:
         raise AssertionError(run)

@@ -37,22 +37,41 @@ def test_a_sample_used_after_it_was_freed(shell) -> None:
         shell.order(Start(0, 0, "eye", "default", USE))
 
 
-def test_a_lane_taken_twice(shell) -> None:
+def test_a_run_that_ends_before_its_turn(shell) -> None:
     shell.order(Start(0, 0, "eye", "default", USE))
-    with pytest.raises(AssertionError, match="lane 0 is taken"):
-        shell.order(Start(1, 0, "eye", "default", USE))
+    shell.order(Start(1, 0, "eye", "default", USE))
+    with pytest.raises(AssertionError, match="run 1 has not begun"):
+        shell.event(Finished(2, 1, "ok", 1))
 
 
-def test_a_result_used_before_it_is_there(shell) -> None:
+def test_a_run_withdrawn_before_its_turn_is_none(shell) -> None:
     shell.order(Start(0, 0, "eye", "default", USE))
-    with pytest.raises(AssertionError, match="not done"):
-        shell.order(Start(1, 1, "head", "default", (Of("camera", 0),)))
+    shell.order(Start(1, 0, "eye", "default", USE))
+    shell.order(Cancel(1))
+    shell.event(Finished(2, 1, "cancelled", 0))
+    shell.event(Finished(3, 0, "ok", 1))
+    assert shell.results == {0: "ok", 1: "cancelled"}
+
+
+def test_a_run_that_ends_before_what_it_takes_is_there(shell) -> None:
+    shell.order(Start(0, 0, "eye", "default", USE))
+    shell.order(Start(1, 1, "head", "default", (Of("camera", 0),)))
+    with pytest.raises(AssertionError, match="run 1 has not begun"):
+        shell.event(Finished(2, 1, "ok", 1))
+
+
+def test_a_run_that_took_what_was_not_given(shell) -> None:
+    shell.order(Start(0, 0, "eye", "default", USE))
+    shell.order(Start(1, 1, "head", "default", (Of("camera", 0),)))
+    shell.event(Finished(2, 0, "failed", 1))
+    with pytest.raises(AssertionError, match="took what 0 did not give"):
+        shell.event(Finished(3, 1, "ok", 1))
 
 
 def test_a_result_of_a_run_that_failed(shell) -> None:
     shell.order(Start(0, 0, "eye", "default", USE))
     shell.event(Finished(2, 0, "failed", 1))
-    with pytest.raises(AssertionError, match="not done"):
+    with pytest.raises(AssertionError, match="gives nothing"):
         shell.order(Start(1, 0, "head", "default", (Of("camera", 0),)))
 
 

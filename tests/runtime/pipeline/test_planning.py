@@ -23,7 +23,7 @@ from tectum.pipeline.simulate import Simulation, simulate
 from tectum.testing.arrivals import START_NS, Source, arrivals, together
 from tectum.testing.audit import audit
 
-several = settings(max_examples=25, deadline=None)
+several = settings(max_examples=settings().max_examples // 4, deadline=None)
 NAMES = ("eye", "shape", "ear")
 
 
@@ -106,9 +106,10 @@ def test_nothing_is_started_that_the_model_says_cannot_finish_in_time(load: Load
         takes_ns = books.model.of(start.stage, start.variant).typical_ns
         if start.stage != "head":
             takes_ns += books.model.of("head", "large").typical_ns
+        begins_ns = books.runs.all[start.run].ends_ns - books.runs.all[start.run].expected_ns
         wanted_by = _who_wants(pipeline, start.run)
         if wanted_by:  # else it is encoded ahead of its trigger
-            assert now_ns + takes_ns <= max(opened.deadline_ns for opened in wanted_by)
+            assert begins_ns + takes_ns <= max(opened.deadline_ns for opened in wanted_by)
 
     _watch(load.plan, load.run().journal, see)
 
@@ -116,20 +117,43 @@ def test_nothing_is_started_that_the_model_says_cannot_finish_in_time(load: Load
 @several
 @given(loads())
 def test_no_lane_runs_two_things_and_the_head_takes_only_what_has_ended(load: Load) -> None:
-    busy: dict[int, int] = {}
+    lanes: dict[int, list[int]] = {}
+    lane_of: dict[int, int] = {}
+    takes: dict[int, set[int]] = {}
     ended: set[int] = set()
     pipeline = Pipeline(load.plan)
     result = load.run()
     for event in result.journal:
         if isinstance(event, Finished):
+            line = lanes[lane_of[event.run]]
+            if event.status != "cancelled":
+                assert line[0] == event.run
+                assert takes[event.run] <= ended
+            line.remove(event.run)
             ended.add(event.run)
-            busy = {lane: run for lane, run in busy.items() if run != event.run}
         for order in pipeline.feed(event):
             if isinstance(order, Start):
-                assert order.lane not in busy
-                assert {arg.run for arg in order.args if isinstance(arg, Of)} <= ended
-                busy[order.lane] = order.run
+                lane_of[order.run] = order.lane
+                lanes.setdefault(order.lane, []).append(order.run)
+                takes[order.run] = {arg.run for arg in order.args if isinstance(arg, Of)}
+    assert all(0 <= lane < load.plan.lanes for lane in lanes)
     audit(load.plan, result.journal)
+
+
+@several
+@given(loads())
+def test_runs_behind_others_are_of_one_set_that_has_time_to_spare(load: Load) -> None:
+    def see(pipeline: Pipeline, now_ns: int, start: Start) -> None:
+        runs = pipeline._books.runs
+        run = runs.all[start.run]
+        if run.begun_ns:
+            return
+        (opened, *_) = [item for item in _who_wants(pipeline, start.run) if item.head is not None]
+        ahead = [other for other in runs.all.values() if other.lane == run.lane and other.begun_ns]
+        assert all(opened.uses(other) for other in ahead if not other.finished)
+        assert opened.deadline_ns - now_ns >= 3 * (run.ends_ns - now_ns) // 2
+
+    _watch(load.plan, load.run().journal, see)
 
 
 @several
