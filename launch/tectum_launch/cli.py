@@ -25,6 +25,7 @@ from tectum_launch.commands.log import log
 from tectum_launch.commands.models import models
 from tectum_launch.commands.new import new
 from tectum_launch.commands.nodes import nodes
+from tectum_launch.commands.playback import playback
 from tectum_launch.commands.record import record
 from tectum_launch.commands.replay import replay
 from tectum_launch.commands.schema import schema
@@ -62,8 +63,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    demo, doctor, new, launch, check, graph, topics, echo, hz, record, replay, view, why, trace,
-    log, import_, models, nodes, keys, schema,
+    demo, doctor, new, launch, check, graph, topics, echo, hz, record, replay, playback, view, why,
+    trace, log, import_, models, nodes, keys, schema,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -7,8 +7,9 @@ the topics named behind it). One player publishes them under the names that they
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tectum.errors import ConfigError
 from tectum.recording.reader import LogReader
@@ -27,12 +28,12 @@ class Recording:
     log: Path
     topics: tuple[str, ...] = ()
     """Only these; empty: all that the log has."""
-    rate: float = 1.0
-    """2 is twice as fast."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Keys of the player: rate, start, end, loop, paused."""
 
     @classmethod
-    def parse(cls, option: str, rate: float = 1.0) -> Recording:
-        """Return what `LOG[:topic,...]` names.
+    def parse(cls, option: str, settings: dict[str, Any] | None = None) -> Recording:
+        """Return what `LOG[:topic,...]` names, to be played with `settings`.
 
         Raises:
             ConfigError: there is no such file.
@@ -42,7 +43,7 @@ class Recording:
         if not log.is_file():
             msg = f"--replay {option}: there is no file {path}"
             raise ConfigError(msg)
-        return cls(log.resolve(), tuple(filter(None, topics.split(","))), rate)
+        return cls(log.resolve(), tuple(filter(None, topics.split(","))), settings or {})
 
     def recorded(self) -> tuple[str, ...]:
         """Return the topics that it has.
@@ -84,7 +85,7 @@ def replace_sources(document: Document, recording: Recording) -> Addition:
     for name in replaced:
         del document.tree["nodes"][name]
     topics = [topic for of_node in replaced.values() for topic in of_node]
-    entry = {"run": "log", "path": str(recording.log), "topics": topics, "rate": recording.rate}
+    entry = {"run": "log", "path": str(recording.log), "topics": topics, **recording.settings}
     return Addition("player", entry, f"--replay {recording.log}")
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tectum.clock import GraphClock
 from tectum.errors import ConfigError
 from tectum.ledger.recovery import Recovery
 from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
 from tectum.node.run_faults import all_faults, input_faults
+from tectum.pipeline.events import Event
 from tectum.pipeline.plan import Plan
 from tectum.recording.lives import lives_of
 from tectum.recording.reader import LogReader
@@ -72,6 +74,8 @@ def simulated(
     graph: Graph | None,
     durations: Mapping[str, int],
     faults: FaultPlan | None = None,
+    *,
+    rate: float | None = None,
 ) -> dict[str, Simulated]:
     """Return, by fusion node, what a simulation over `log` gives.
 
@@ -80,6 +84,7 @@ def simulated(
         graph: whose fusion nodes decide; None: the recorded ones.
         durations: ns by stage or `stage/variant`; goes before what was recorded.
         faults: what goes wrong with their inputs on the way.
+        rate: how many times faster than it was recorded it may go at most; it decides nothing.
 
     Raises:
         DataError: the log cannot be read, or lacks what is needed.
@@ -108,6 +113,8 @@ def simulated(
                 durations=times.table,
                 claims=times.claims,
             )
+            if rate is not None:
+                scenario = scenario._replace(events=_throttled(scenario.events, rate))
             simulation = scenario.simulated(input_faults(run, name, began))
         assumed = tuple(sorted(scenario.durations.assumed))
         tally, recovery = Tally(plan), Recovery(struck, began)
@@ -123,6 +130,16 @@ def simulated(
             report["recovery"] = recovery.document()
         found[name] = Simulated(simulation.rows, report, times.claimed, assumed)
     return found
+
+
+def _throttled(events: Iterable[Event], rate: float) -> Iterator[Event]:
+    """Yield events no faster than `rate` times the pace at which they came."""
+    clock = GraphClock()
+    begun_ns, first_ns = clock.now_ns(), -1
+    for event in events:
+        first_ns = event.now_ns if first_ns < 0 else first_ns
+        clock.sleep_until_ns(begun_ns + round((event.now_ns - first_ns) / rate))
+        yield event
 
 
 def recorded_faults(log: Path, name: str) -> FaultPlan:

@@ -7,8 +7,9 @@ terminal while the graph runs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tectum.clock import GraphClock
 from tectum.errors import ConfigError
@@ -18,6 +19,7 @@ from tectum_launch.compile import load_graph
 from tectum_launch.fault_plan import fault_text
 from tectum_launch.findings import GraphError
 from tectum_launch.graph import Graph
+from tectum_launch.keyboard import playback_keys
 from tectum_launch.launch import Launched, launch
 from tectum_launch.nursery import Nursery
 from tectum_launch.overrides import Addition
@@ -42,8 +44,8 @@ class Session:
     """Record everything that is said into this file."""
     replay: str = ""
     """`LOG[:topic,...]`: a recording that stands in for sensors."""
-    rate: float = 1.0
-    """How fast the recording is played."""
+    playing: dict[str, Any] = field(default_factory=dict)
+    """How it is played: the keys rate, start, end, loop, paused of the player."""
     console: bool = False
     """Show the graph at work."""
     additions: tuple[Addition, ...] = ()
@@ -82,7 +84,7 @@ def _run(session: Session, nursery: Nursery) -> Launched:
         session.graph,
         session.settings,
         additions=session.nodes(),
-        replay=Recording.parse(session.replay, session.rate) if session.replay else None,
+        replay=Recording.parse(session.replay, session.playing) if session.replay else None,
         host=session.host,
         faults=session.faults,
     )
@@ -91,7 +93,7 @@ def _run(session: Session, nursery: Nursery) -> Launched:
     _refuse_errors(graph, terminal)
     for record in graph.faults.records:
         terminal.say("", "warning", f"on purpose: {fault_text(record)}")
-    with lent_terminal(graph, terminal):
+    with lent_terminal(graph, terminal), playback_keys(terminal, wanted=bool(session.replay)):
         return launch(
             graph,
             terminal.say,

@@ -10,15 +10,17 @@ from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from google.protobuf.timestamp_pb2 import Timestamp
 from mcap_protobuf.writer import Writer
 
+from tectum.clock import NS_PER_S
 from tectum.errors import ConfigError, DataError
 from tectum.message import Kind
-from tectum.node.base import Announcement, Capture
+from tectum.node.base import Announcement, Capture, Restart
 from tectum.node.control import State
 from tectum.recording.writer import LogWriter
 from tectum.testing import FakeClock, MemoryContext
 from tectum.testing.messages import make_message
 from tectum.testing.processes import ProcessRun
 from tectum_nodes.log_player import LogPlayer
+from tectum_nodes.playback_desk import Asked, PlaybackOrder
 
 MS = 1_000_000
 EPOCH_NS = 5_000_000_000_000
@@ -207,6 +209,116 @@ def test_what_is_not_in_the_log_is_said(log: Path, tmp_path: Path) -> None:
     LogWriter(tmp_path / "empty.mcap").close()
     with pytest.raises(DataError, match="has nothing to play; its topics: none"):
         LogPlayer.outputs_of(player(tmp_path / "empty.mcap").config)
+
+
+def orders(node: LogPlayer, *asked: PlaybackOrder) -> list[Asked]:
+    return [node.desk.ask(order) for order in asked]
+
+
+def opened(path: Path, **config: object) -> tuple[LogPlayer, MemoryContext]:
+    node, here = player(path, **config), context()
+    node.open(here)
+    return node, here
+
+
+def test_a_part_of_a_log_is_played(log: Path) -> None:
+    items = played(player(log, start="30ms", end="70ms"))
+
+    # 30 ms after the first arrival on: the pictures of 30 and 60 ms, the sounds of 40 and 60 ms
+    assert [at_ms for at_ms, _ in captures(items, "camera/image")] == [0, 30]
+    assert [sound.fields["first"] for _, sound in captures(items, "mic/audio")] == [640, 960]
+
+
+def test_a_part_that_is_none_is_refused(log: Path) -> None:
+    node = player(log, start="10s")
+    with pytest.raises(ConfigError, match=r"has nothing from 10.00 s to 100.0 ms: it lasts"):
+        node.open(context())
+    node.close()
+
+
+def test_going_back_begins_a_new_life_whose_stamps_go_on(log: Path) -> None:
+    node, here = opened(log, topics=["camera/image"])
+    playing = node.captures(here)
+    before = [next(playing) for _ in range(3)]
+    (asked,) = orders(node, PlaybackOrder("seek", by_ns=-(10**9)))
+    after = list(playing)
+    node.close()
+
+    assert asked.answer["at_ns"] <= asked.answer["begin_ns"]
+    assert isinstance(after[0], Restart)
+    assert [item for item in after if isinstance(item, Restart)] == after[:1]
+    images = [item for item in [*before, *after] if isinstance(item, Capture)]
+    sources = [image.fields["source_stamp_ns"] for image in images]
+    assert sources == [OLD_NS + ms * MS for ms in (0, 30, 60, 0, 30, 60, 90)]
+    stamps = [image.stamp_ns for image in images]
+    assert stamps == sorted(set(stamps))
+    assert stamps[-1] <= here.clock.now_ns()
+
+
+def test_samples_go_on_counting_over_a_seek(log: Path) -> None:
+    node, here = opened(log, topics=["mic/audio"])
+    playing = node.captures(here)
+    before = [next(playing) for _ in range(3)]
+    orders(node, PlaybackOrder("seek", to_ns=OLD_NS))
+    sounds = [item for item in [*before, *playing] if isinstance(item, Capture)]
+    node.close()
+
+    firsts = [int(str(sound.fields["first"])) for sound in sounds]
+    assert firsts == sorted(set(firsts))
+    for a, b in pairwise(sounds):
+        samples = int(str(b.fields["first"])) - int(str(a.fields["first"]))
+        assert abs(samples * NS_PER_S / 16_000 - (b.stamp_ns - a.stamp_ns)) < NS_PER_S / 16_000
+
+
+def test_what_is_paused_waits_and_is_as_old_as_ever_when_it_comes(log: Path) -> None:
+    node, here = opened(log, topics=["camera/image"], paused=True)
+    orders(node, PlaybackOrder("status"))
+    here.clock.advance(5 * NS_PER_S)
+    orders(node, PlaybackOrder("resume"))
+    images = [item for item in node.captures(here) if isinstance(item, Capture)]
+    node.close()
+
+    assert len(images) == 4
+    assert images[0].stamp_ns - EPOCH_NS == 4995 * MS  # 5 ms before it is played
+    assert {b.stamp_ns - a.stamp_ns for a, b in pairwise(images)} == {30 * MS}
+
+
+def test_a_step_plays_one_period_of_the_slowest_topic_and_pauses(log: Path) -> None:
+    node, here = opened(log, topics=["camera/image", "mic/audio"], paused=True)
+    orders(node, PlaybackOrder("step"), PlaybackOrder("status"))
+    playing = node.captures(here)
+    step = [next(playing) for _ in range(3)]
+    assert [item.output for item in step] == ["camera/image", "mic/audio", "mic/audio"]
+    assert here.clock.now_ns() < EPOCH_NS + 30 * MS
+    here.stop()
+    assert list(playing) == []
+    node.close()
+
+
+def test_another_pace_is_another_life(log: Path) -> None:
+    node, here = opened(log, topics=["camera/image"])
+    playing = node.captures(here)
+    first = next(playing)
+    orders(node, PlaybackOrder("rate", rate=2.0))
+    restart, *rest = playing
+    node.close()
+
+    assert isinstance(first, Capture)
+    assert isinstance(restart, Restart)
+    stamps = [item.stamp_ns for item in rest if isinstance(item, Capture)]
+    assert [b - a for a, b in pairwise(stamps)] == [15 * MS] * 2
+
+
+def test_a_player_that_cannot_be_told_anything_plays_all_the_same(
+    log: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    node, here = player(log), context(folder=folder)
+    node.open(here)
+    assert len(list(node.captures(here))) == 12
+    node.close()
+    assert "cannot be paused or sought" in caplog.text
 
 
 @pytest.mark.realtime

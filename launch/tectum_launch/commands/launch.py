@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tectum_launch.commands.check import set_option
 
-__all__ = ["duration_option", "faults_option", "launch", "parse_duration"]
+__all__ = [
+    "duration_option",
+    "faults_option",
+    "launch",
+    "parse_duration",
+    "playing",
+    "playing_options",
+]
 
 _file = click.Path(dir_okay=False, path_type=Path)
 
@@ -25,6 +34,28 @@ faults_option = click.option(
 )  # fmt: skip
 
 
+def playing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how a recording is played; see `playing`."""
+    for option in (
+        click.option("--paused", is_flag=True, help="Playing: begin paused; see tectum playback."),
+        click.option("--loop", is_flag=True, help="Playing: begin again at the end."),
+        click.option("--end", metavar="TIME", help="Playing: until so long after its begin: 40s."),
+        click.option("--start", metavar="TIME", help="Playing: from so long after its begin on."),
+        click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="NUMBER",
+                     help="Playing: 2 is twice as fast. Simulating: no faster than so."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def playing(
+    *, rate: float | None, start: str | None, end: str | None, loop: bool, paused: bool
+) -> dict[str, Any]:
+    """Return what is given of `playing_options`, as keys of a player."""
+    given = {"rate": rate, "start": start, "end": end, "loop": loop, "paused": paused}
+    return {key: value for key, value in given.items() if value not in (None, False)}
+
+
 @click.command(short_help="Run a graph.")
 @click.argument("graph")
 @set_option
@@ -37,6 +68,7 @@ faults_option = click.option(
     "--replay", metavar="LOG[:TOPIC,...]", default="",
     help="Play a recording instead of the sensors whose topics it has.",
 )  # fmt: skip
+@playing_options
 @click.option(
     "--host", metavar="NAME", default="",
     help="Start only what runs on this of the graph's hosts; the others start the rest.",
@@ -54,7 +86,12 @@ def launch(
     replay: str,
     host: str,
     faults: str,
+    rate: float | None,
+    start: str | None,
+    end: str | None,
     *,
+    loop: bool,
+    paused: bool,
     console: bool,
 ) -> None:
     """Run GRAPH until it ends or Ctrl-C.
@@ -65,12 +102,17 @@ def launch(
     from tectum_launch.report import report_text  # noqa: PLC0415 - start-up of the command line
     from tectum_launch.session import Session, run_session  # noqa: PLC0415
 
+    played = playing(rate=rate, start=start, end=end, loop=loop, paused=paused)
+    if played and not replay:
+        msg = f"--{next(iter(played))} says how a recording is played: name one with --replay LOG"
+        raise click.UsageError(msg)
     session = Session(
         graph,
         settings,
         duration_ns=parse_duration(duration),
         record=record,
         replay=replay,
+        playing=played,
         console=console,
         host=host,
         faults=faults,

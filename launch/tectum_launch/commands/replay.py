@@ -10,7 +10,13 @@ import click
 from click.core import ParameterSource
 
 from tectum_launch.commands.check import set_option
-from tectum_launch.commands.launch import duration_option, faults_option, parse_duration
+from tectum_launch.commands.launch import (
+    duration_option,
+    faults_option,
+    parse_duration,
+    playing,
+    playing_options,
+)
 
 __all__ = ["replay"]
 
@@ -44,7 +50,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
     help="How long a stage takes in OTHER. May be repeated.",
 )  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="--against: every trigger that differs.")
-@click.option("--rate", type=float, default=1.0, help="play: 2 is twice as fast.")
+@playing_options
 @duration_option
 @click.option("--report", type=_file, metavar="FILE", help="Write the report as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
@@ -60,10 +66,14 @@ def replay(
     against: str,
     against_settings: tuple[str, ...],
     against_costs: tuple[str, ...],
-    rate: float,
+    rate: float | None,
+    start: str | None,
+    end: str | None,
     duration: str | None,
     report: Path | None,
     *,
+    loop: bool,
+    paused: bool,
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -81,6 +91,12 @@ def replay(
     if mode == "verify" and faults:
         msg = f"--faults {faults}: what was decided cannot be changed; use --mode simulate or play"
         raise click.UsageError(msg)
+    played = playing(rate=rate, start=start, end=end, loop=loop, paused=paused)
+    allowed = {"play": set(played), "simulate": set() if compares else {"rate"}}
+    refused = [key for key in played if key not in allowed.get(mode, ())]
+    if refused:
+        msg = f"--{refused[0]} says how a recording is played: use it with --mode play"
+        raise click.UsageError(msg)
     if compares:
         other = _Asked(against or graph, against_settings, against_costs)
         if not against:
@@ -90,9 +106,9 @@ def replay(
     elif mode == "verify":
         text, document, code = _verify(log)
     elif mode == "simulate":
-        text, document, code = _simulate(log, graph, settings, costs, faults)
+        text, document, code = _simulate(log, graph, settings, costs, faults, rate)
     else:
-        text, document, code = _play(log, graph, settings, rate, duration, faults)
+        text, document, code = _play(log, graph, settings, played, duration, faults)
     if report:
         report.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     click.echo(json.dumps(document, indent=1) if as_json else text)
@@ -116,7 +132,12 @@ def _verify(log: Path) -> tuple[str, dict[str, Any], int]:
 
 
 def _simulate(
-    log: Path, name: str | None, settings: tuple[str, ...], costs: tuple[str, ...], faults: str
+    log: Path,
+    name: str | None,
+    settings: tuple[str, ...],
+    costs: tuple[str, ...],
+    faults: str,
+    rate: float | None,
 ) -> tuple[str, dict[str, Any], int]:
     from tectum_launch.assertions import judge  # noqa: PLC0415 - start-up of the command line
     from tectum_launch.compile import load_graph  # noqa: PLC0415
@@ -187,7 +208,7 @@ def _play(
     log: Path,
     graph: str | None,
     settings: tuple[str, ...],
-    rate: float,
+    played: dict[str, Any],
     duration: str | None,
     faults: str,
 ) -> tuple[str, dict[str, Any], int]:
@@ -199,7 +220,7 @@ def _play(
         settings,
         duration_ns=parse_duration(duration),
         replay=str(log),
-        rate=rate,
+        playing=played,
         faults=faults,
     )
     launched = run_session(session)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tectum.transport.base import Subscriber
     from tectum.transport.joining import Delivery
 
-__all__ = ["Announcement", "Capture", "Context", "Node", "NodeConfig", "SensorNode"]
+__all__ = ["Announcement", "Capture", "Context", "Node", "NodeConfig", "Restart", "SensorNode"]
 
 
 class NodeConfig(BaseModel):
@@ -63,6 +63,15 @@ class Announcement:
     output: str
     stamp_ns: int
     begun: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What a sensor node yields next does not go on where it was: it begins a new life.
+
+    As if its process had been restarted, on the same clock: sequence numbers begin anew, and who
+    hears it lets go of what belonged to the former life (the state of encoders, the rest of a hop).
+    """
 
 
 class Context(Protocol):
@@ -117,6 +126,10 @@ class Context(Protocol):
 
     def end(self, output: str) -> None:
         """Say that nothing follows on `output`: its source has ended by itself."""
+        ...
+
+    def renew(self) -> None:
+        """Begin a new life, as after a restart: see `Restart`. For the loop thread only."""
         ...
 
     def subscribe(
@@ -223,7 +236,7 @@ class SensorNode(Node):
     """
 
     @abstractmethod
-    def captures(self, context: Context) -> Iterator[Capture | Announcement]:
+    def captures(self, context: Context) -> Iterator[Capture | Announcement | Restart]:
         """Yield captures in order until the source ends; wait with `context.wait_until_ns`.
 
         When the iterator ends by itself, every output is ended.

@@ -134,6 +134,10 @@ class NodeContext:
         """Say that nothing follows on `output`."""
         self._publisher.end(output)
 
+    def renew(self) -> None:
+        """Begin a new life, as after a restart."""
+        self._publisher.renew()
+
     def name_loss(self, output: str, cause: str, count: int = 1) -> None:
         """Count captures that this node lost before they were published."""
         self._publisher.name_loss(output, cause, count)

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable
 
 from tectum.clock import NS_PER_S
-from tectum.node.base import Announcement, Capture, Context, SensorNode
+from tectum.node.base import Announcement, Capture, Context, Restart, SensorNode
 
 __all__ = ["run_sensor"]
 
+_Item = Capture | Announcement | Restart
 HAND_OVER = 64
 READER_GRACE_NS = 300_000_000
 """How long a reader that was asked to stop may take before the node ends without it."""
@@ -54,13 +55,15 @@ class _HandOver:
         self.error: BaseException | None = None
         self._wake = wake
         self._lock = threading.Lock()
-        self._items: deque[Capture | Announcement] = deque()
+        self._items: deque[_Item] = deque()
         self._overrun: list[str] = []
 
-    def put(self, item: Capture | Announcement) -> None:
+    def put(self, item: _Item) -> None:
         with self._lock:
             if len(self._items) >= HAND_OVER:
-                dropped = self._items.popleft()
+                first = next(i for i, it in enumerate(self._items) if not isinstance(it, Restart))
+                dropped = self._items[first]
+                del self._items[first]
                 if isinstance(dropped, Capture):
                     self._overrun.append(dropped.output)
             self._items.append(item)
@@ -70,7 +73,7 @@ class _HandOver:
         self.error, self.finished = error, True
         self._wake()
 
-    def take(self) -> tuple[list[Capture | Announcement], list[str]]:
+    def take(self) -> tuple[list[_Item], list[str]]:
         """Return what has been put, and the output of each capture dropped since the last call."""
         with self._lock:
             items, self._items = list(self._items), deque()
@@ -97,6 +100,8 @@ def _send(hand_over: _HandOver, context: Context) -> None:
     for item in items:
         if isinstance(item, Announcement):
             context.announce(item)
+        elif isinstance(item, Restart):
+            context.renew()
         else:
             context.publish(
                 item.output,

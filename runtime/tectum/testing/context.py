@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,7 @@ class MemoryContext(NodeContext):
         """Be `name` on `bus`, or on one of its own with `clock` (default: a `FakeClock`).
 
         `run` needs `topics` for `subscribe` to resolve patterns; without it names are exact.
-        `queue` bounds how much is kept for `sent`.
+        `queue` bounds how much is kept for `sent`. Without a `folder` it has one of its own.
         """
         self.bus = bus or MemoryBus(clock or FakeClock())
         self._topics = (run or {}).get("topics")
@@ -51,11 +53,17 @@ class MemoryContext(NodeContext):
         super().__init__(
             name,
             document,
-            folder or Path(tempfile.gettempdir()),
+            folder or self._own_folder(),
             clock=self.bus.clock,
             publisher=self.bus.publisher(name),
             connect=self._connect_here,
         )
+
+    def _own_folder(self) -> Path:
+        """Return a new folder that goes with this context: no run meets the files of another."""
+        folder = Path(tempfile.mkdtemp(prefix="tectum-memory-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def record(self, *outputs: str) -> None:
         """Keep from now on what is sent on `outputs`, for `sent`."""

@@ -81,6 +81,10 @@ class Publisher(Protocol):
         """Say that nothing follows on `output`."""
         ...
 
+    def renew(self) -> None:
+        """Begin a new life, as after a restart: numbers begin anew, facts are said once more."""
+        ...
+
     def name_loss(self, output: str, cause: str, count: int = 1) -> None:
         """Count a loss that this node caused itself before a message got its number."""
         ...

@@ -116,6 +116,23 @@ class OutboxPublisher(ABC):
         """Say that nothing follows on `output`."""
         self.publish(output, Kind.END, stamp_ns=self._clock.now_ns())
 
+    def renew(self) -> None:
+        """Begin a new life, as after a restart, over the same connections.
+
+        Numbers begin anew, and facts are said once more. What the former life said is stated
+        first, so that nothing of it is missing without an explanation.
+        """
+        self._state(final=False)
+        self.incarnation = new_incarnation()
+        self._next.clear()
+        self._lost.clear()
+        self._full.clear()
+        self._joined = {name: {} for name in self._joined}
+        facts, self._latched = self._latched, {}
+        self._state(final=False)
+        for topic, header in facts.items():
+            self.latch(topic.removeprefix(f"{self.node}/"), header.fields)
+
     def name_loss(self, output: str, cause: str, count: int = 1) -> None:
         """Count a loss that this node caused itself before a message got its number."""
         causes = self._lost.setdefault(topic_name(self.node, output), {})

@@ -7,7 +7,7 @@ import pytest
 
 from tectum.errors import DeviceError
 from tectum.message import Kind
-from tectum.node.base import Announcement, Capture, NodeConfig, SensorNode
+from tectum.node.base import Announcement, Capture, NodeConfig, Restart, SensorNode
 from tectum.testing import MemoryContext
 
 
@@ -98,3 +98,18 @@ def test_a_stopped_sensor_does_not_claim_that_its_source_has_ended():
     sent = context.sent("value")
     assert [m.header.stamp_ns for m in sent] == list(range(10))
     assert {m.header.kind for m in sent} == {Kind.TENSOR}
+
+
+def test_after_a_restart_numbers_begin_anew_in_a_life_of_their_own():
+    context = run(Burst([capture(1), capture(2), Restart(), capture(3)]))
+    headers = [m.header for m in context.sent("value") if m.header.kind is Kind.TENSOR]
+    assert [header.seq for header in headers] == [0, 1, 0]
+    assert headers[0].incarnation == headers[1].incarnation != headers[2].incarnation
+
+
+def test_a_restart_is_kept_where_captures_before_it_are_dropped():
+    items = [capture(1), Restart(), *(capture(n) for n in range(2, 200))]
+    context = run(Burst(items), Patient)
+    headers = [m.header for m in context.sent("value") if m.header.kind is Kind.TENSOR]
+    assert len({header.incarnation for header in headers}) == 1
+    assert headers[0].seq == 0

@@ -292,6 +292,26 @@ def test_a_restarted_publisher_is_heard_again_as_a_new_life(host):
     assert row["unexplained"] == 0
 
 
+def test_a_publisher_that_begins_anew_is_heard_as_a_new_life_over_the_same_connection(host):
+    publisher, subscriber = host.publisher("a"), host.subscriber("s", ["a/x", "a/fact"])
+    meet(publisher, "s")
+    publisher.latch("fact", {"of": "a"})
+    publisher.publish("x", Kind.TENSOR, stamp_ns=1)
+    publisher.publish("x", Kind.TENSOR, stamp_ns=2)
+    publisher.renew()
+    publisher.publish("x", Kind.TENSOR, stamp_ns=3)
+    publisher.serve()
+    headers = [item.message.header for item in collect(subscriber, 5) if item.message]
+    values = [h for h in headers if h.topic == "a/x"]
+    assert [(h.seq, h.stamp_ns) for h in values] == [(0, 1), (1, 2), (0, 3)]
+    assert values[0].incarnation == values[1].incarnation != values[2].incarnation
+    facts = [h for h in headers if h.topic == "a/fact"]
+    assert [h.incarnation for h in facts] == [values[0].incarnation, values[2].incarnation]
+    counters = subscriber.counters()["a/x"]
+    assert (counters["lives"], counters["received"], counters["unexplained"]) == (2, 3, 0)
+    assert counters["published"] == 3
+
+
 def test_losses_that_the_node_names_reach_the_subscriber(host):
     subscriber = host.subscriber("ear", ["mouth/text"])
     publisher = host.publisher("mouth")
