@@ -67,13 +67,18 @@ def parsed(kind: Any, content: bytes) -> Any:
 
 
 def read_index(file: IO[bytes], nbytes: int) -> Index | None:
-    """Return the index of a file of `nbytes`; None without one that is whole."""
+    """Return the index of a file of `nbytes`; None where it is damaged, or the file has no end.
+
+    A file that was written without an index has an empty one.
+    """
     tail = os.pread(file.fileno(), _TAIL_BYTES, max(0, nbytes - _TAIL_BYTES))
     if len(tail) < _TAIL_BYTES or not tail.endswith(MAGIC) or tail[0] != Opcode.FOOTER:
         return None
     start, _, crc = _FOOTER.unpack_from(tail, FRAME.size)
     end = nbytes - _TAIL_BYTES
-    if not 0 < start <= end:
+    if start == 0:
+        return Index()
+    if start > end:
         return None
     summary = os.pread(file.fileno(), end - start, start)
     covered = summary + tail[: FRAME.size + _FOOTER.size - 4]

@@ -119,7 +119,8 @@ def opened(path: Path) -> IO[bytes]:
 def scanned(file: IO[bytes]) -> Scan:
     """Walk through an opened log."""
     nbytes = os.fstat(file.fileno()).st_size
-    index = read_index(file, nbytes) or Index()
+    found = read_index(file, nbytes)
+    index = found or Index()
     scan = Scan(nbytes, schemas=index.schemas, channels=index.channels, totals=index.totals)
     for frame in _frames(file, scan, sorted(index.chunks)):
         try:
@@ -129,6 +130,8 @@ def scanned(file: IO[bytes]) -> Scan:
             scan.complaints.append(f"the {name} record at byte {frame.begin} is damaged: left out")
     for segment in scan.segments:
         _trust(index, segment)
+    if found is None and scan.finished and not scan.complaints:
+        scan.complaints.append("the index at the end is damaged: read without it")
     return scan
 
 
