@@ -37,6 +37,17 @@ class BufferConfig(NodeConfig):
     """Bytes of the samples kept."""
 
 
+def _input_clock(value: Any) -> Any:
+    if value == "device":
+        msg = (
+            "'device' is not a clock of an input (graph, utc, tai or gps): a device's own clock is "
+            "put on the graph clock where it is read; set `clock: device` at the node that "
+            "publishes the topic (camera, microphone, tensor)"
+        )
+        raise ValueError(msg)
+    return value
+
+
 class InputConfig(NodeConfig):
     """One input of a fusion node."""
 
@@ -51,7 +62,10 @@ class InputConfig(NodeConfig):
     """Default: true, or, where `accept` is given, whether every combination has it."""
     offset: Duration = 0
     """Known delay of the sensor's stamps: subtracted from each stamp."""
-    clock: Literal["graph", "utc", "tai", "gps"] = "graph"
+    clock: Annotated[
+        Literal["graph", "utc", "tai", "gps"],
+        BeforeValidator(_input_clock, json_schema_input_type=Literal["graph", "utc", "tai", "gps"]),
+    ] = "graph"
     """What its stamps are of: the graph clock or UTC (also the system's, ROS's, PTP's in UTC), TAI
     (PTP's own, 37 s ahead) or GPS time (18 s ahead); the difference is taken off."""
     reference: Literal["start", "middle", "end"] = "start"

@@ -115,6 +115,14 @@ def test_the_clock_that_an_input_declares_is_taken_off_its_stamps(
     assert given.offset_ns == ahead_s * NS_PER_S + 5 * NS_PER_MS
 
 
+def test_a_devices_own_clock_is_sent_to_the_node_that_reads_it(write_graph) -> None:
+    told = (
+        r"inputs\.camera\.clock: 'device' is not a clock of an input .* set `clock: device` at the"
+    )
+    with pytest.raises(GraphError, match=told):
+        _plan(write_graph, "camera/image", "camera/image, clock: device")
+
+
 def test_a_clock_that_nobody_knows_is_refused_with_those_that_are_known(write_graph) -> None:
     with pytest.raises(GraphError, match="'ptp' is not known here; allowed: graph, utc, tai, gps"):
         _plan(write_graph, "camera/image", "camera/image, clock: ptp")
