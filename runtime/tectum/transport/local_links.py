@@ -50,6 +50,8 @@ class LocalLinks:
         self._events = select.epoll()
         self._links: dict[int, _Link] = {}
         self._come: deque[list[bytes]] = deque()
+        self._more = True
+        """Whether something may be there that was not read."""
         self._lock = threading.Lock()
         """Guards the next three and, against a thread that just finds somebody, `close`."""
         self._sought = list(dict.fromkeys(endpoints))
@@ -64,18 +66,28 @@ class LocalLinks:
 
     def messages(self) -> Iterator[list[bytes]]:
         """Yield the frames of each message that has come."""
-        come, more = self._come, True
-        while come or more:
-            if come:
-                yield come.popleft()
+        while self._come or self._more:
+            if self._come:
+                yield self._come.popleft()
             else:
-                more = self._read()
+                self.read()
+        self._more = True
 
     def has_come(self) -> bool:
-        """Return whether messages wait; whoever has gone is looked for from then on."""
-        if not self._come:
-            self._read()
+        """Return whether messages were read that `messages` has not yielded."""
         return bool(self._come)
+
+    def read(self) -> None:
+        """Read once from every link that can be read; look for those publishers who have gone."""
+        self._more = False
+        for descriptor, _ in self._events.poll(0):
+            link = self._links[descriptor]
+            nbytes = link.read(self._come)
+            self._more |= nbytes == CHUNK_BYTES
+            if link.unpacker.broken:
+                self._refuse(link.unpacker.broken)
+            if link.unpacker.broken or not nbytes:
+                self._lose(link)
 
     def close(self) -> None:
         """Hang up; what was not taken is dropped."""
@@ -85,19 +97,6 @@ class LocalLinks:
                 link.socket.close()
             self._links.clear()
             self._events.close()
-
-    def _read(self) -> bool:
-        """Read once from every link that can be read; return whether more may have come."""
-        more = False
-        for descriptor, _ in self._events.poll(0):
-            link = self._links[descriptor]
-            nbytes = link.read(self._come)
-            more |= nbytes == CHUNK_BYTES
-            if link.unpacker.broken:
-                self._refuse(link.unpacker.broken)
-            if link.unpacker.broken or not nbytes:
-                self._lose(link)
-        return more
 
     def _lose(self, link: _Link) -> None:
         """Look for the publisher again whose link has ended."""

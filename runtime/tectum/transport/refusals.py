@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 __all__ = ["Refusals"]
 
@@ -48,6 +47,8 @@ class Refusals:
     def look(self) -> None:
         """Take up what has happened, and say it."""
         while int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+            from zmq.utils.monitor import parse_monitor_message  # noqa: PLC0415 - brings asyncio
+
             event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
             kind = self._kind(int(event["event"]), int(event["value"]))
             if kind:

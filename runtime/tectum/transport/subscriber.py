@@ -101,11 +101,12 @@ class ZmqSubscriber:
         self._waiter = Waiter(clock, *(inlet.socket for inlet in inlets))
         self._sources: list[LocalLinks | Inlet] = [self._far] if self._far else []
         self._foreign = deque(allowed)
+        self._links: LocalLinks | None = None
         if hold and delivery != "lossless":
-            links = LocalLinks(allowed, subscriptions, self._waiter.wake, self._refuse_stream)
-            self._foreign = links.foreign
-            self._sources.insert(0, links)
-            self._waiter.add(links.fileno())
+            self._links = LocalLinks(allowed, subscriptions, self.wake, self._refuse_stream)
+            self._foreign = self._links.foreign
+            self._sources.insert(0, self._links)
+            self._waiter.add(self._links.fileno())
         self._connect_foreign()
 
     def drain(self, limit: int = 1024) -> list[Received]:
@@ -126,9 +127,13 @@ class ZmqSubscriber:
     def wait(self, timeout_ns: int) -> bool:
         """Wait until something may have arrived or `wake` was called; False on time-out."""
         self._connect_foreign()
-        if any(source.has_come() for source in self._sources):
-            return True
-        return self._waiter.wait_for_change(timeout_ns)
+        for source in self._sources:
+            if source.has_come():
+                return True
+        changed = self._waiter.wait_for_change(timeout_ns)
+        if self._links is not None and self._links.fileno() in changed:
+            self._links.read()
+        return bool(changed)
 
     def wake(self) -> None:
         """End a `wait` of the owning thread; may be called from any thread."""

@@ -59,15 +59,15 @@ class Waiter:
                 return True
         return True
 
-    def wait_for_change(self, timeout_ns: int) -> bool:
-        """Return True when a socket may be readable or `wake` was called, False on time-out.
+    def wait_for_change(self, timeout_ns: int) -> list[int]:
+        """Return what is readable or changed when that is something, nothing on time-out.
 
         For who has just seen that nothing waits in the sockets and has not used them since. What
         has changed may concern libzmq alone.
         """
         changed = self._changed(timeout_ns)
         self._woken(changed)
-        return bool(changed)
+        return changed
 
     def wake(self) -> None:
         """End a `wait` now or the next one; may be called from any thread or signal handler."""
