@@ -12,9 +12,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ConfigError, DataError
-from tectum.message import Kind, Message
+from tectum.message import AnyArray, Kind, Message
 from tectum.node.base import Context, Node, NodeConfig
 from tectum_nodes.ros2.config import RELIABLE, SENSOR_DATA, BridgeConfig, ToRos
 from tectum_nodes.ros2.incoming import Incoming
@@ -68,9 +70,7 @@ class Ros2Bridge(Node):
             name: _type_of(name, entry, context) for name, entry in config.to_ros.items()
         }
         self._refused: Counter[str] = Counter()
-        self._robot = RobotProcess(
-            context.name, context.folder, context.clock, config.python, config.setup
-        )
+        self._robot = RobotProcess(context.name, context.clock, config.python, config.setup)
         rmw = self._robot.start(self._plan(context.name))
         context.log.info("bridge to ROS 2 over %s", rmw)
         wanted = self.topics_of(config)
@@ -156,11 +156,15 @@ class Ros2Bridge(Node):
                 context.name_loss(output, cause, count)
         if self._incoming.complaint:
             self._refuse(context, output, self._incoming.complaint)
+        arrays: tuple[AnyArray, ...] = ()
+        if capture is not None:
+            arrays = tuple(_own(context, capture.output, array) for array in capture.arrays)
+        self._robot.done(handed)
         if capture is not None:
             context.publish(
                 capture.output,
                 capture.kind,
-                capture.arrays,
+                arrays,
                 stamp_ns=capture.stamp_ns,
                 span_ns=capture.span_ns,
                 error_ns=capture.error_ns,
@@ -209,6 +213,13 @@ class Ros2Bridge(Node):
                 for words in unheard_words(wanted, content["topics"], content["known"]):
                     context.log.warning("%s", words)
         self._robot.check()
+
+
+def _own(context: Context, output: str, array: AnyArray) -> AnyArray:
+    """Return a copy that may be kept, in shared memory where that is used."""
+    kept = context.loan(output, array.dtype.name, array.shape)
+    np.copyto(kept, array)
+    return kept
 
 
 def _read(

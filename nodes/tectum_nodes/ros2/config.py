@@ -95,7 +95,7 @@ class BridgeConfig(NodeConfig):
     """Which topics are mapped, and whose Python has rclpy."""
 
     python: Annotated[str, Field(min_length=1)] = "/usr/bin/python3"
-    """The Python that has rclpy and pyzmq: the robot's own, 3.8 or newer."""
+    """The Python that has rclpy: the robot's own, 3.8 or newer."""
     setup: tuple[str, ...] = ()
     """Files to source before: [/opt/ros/jazzy/setup.bash]; default: the environment as it is."""
     domain: Annotated[int, Field(ge=0, le=232)] | None = None

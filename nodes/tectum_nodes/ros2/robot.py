@@ -1,65 +1,76 @@
 """The half of the bridge that runs under the robot's own Python, where rclpy is.
 
 It knows no message. What it hears it hands over as the bytes that travelled (CDR), and the bytes
-that it is given it publishes. Python 3.8 and up; rclpy, pyzmq and the packages of the messages are
-all that it imports: it is run by its path, and nothing of Tectum is imported here.
+that it is given it publishes. Python 3.8 and up; rclpy and the packages of the messages are all
+that it imports: it is run by its path, and nothing of Tectum is imported here.
 
-It is given one inherited socket. On it comes its plan, one line of JSON: `name`, `domain`,
-`hear` and `say` (lists of `topic`, `type`, `qos`), `to_graph` and `to_ros` (endpoints of the
-node), `shapes` (type -> names of its fields). On it go, as lines of JSON, `ready` or `trouble`, and
-later `unheard`: what is known of topics from which nothing has come. Its end is ours.
+It is given one inherited socket, the control. On it comes its plan, one line of JSON: `name`,
+`domain`, `hear` and `say` (lists of `topic`, `type`, `qos`), `shapes` (type -> names of its
+fields), and further inherited descriptors: `packets` (a socket), `to_graph` and `to_ros` (memory,
+see `way`). On it go, as lines of JSON, `ready` or `trouble`, and later `unheard`: what is known of
+topics from which nothing has come. Its end is ours.
 
-To the graph goes a message of two frames: `HEAD` (index of the topic in `hear`, how many have come
-from it, how many of it never came here) and the bytes; once a second the head alone. From the graph
-comes `HEAD` (index in `say`, 0, 0) and the bytes. What cannot be sent at once is left out, which
-the numbers show.
+Once a second the counts of each topic are handed over alone. What cannot be handed over at once is
+left out, which the numbers show.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import signal
 import socket
-import struct
 import sys
 import threading
 from typing import Any, Iterator  # noqa: UP035 - Python 3.8
 
-HEAD = struct.Struct("<HQQ")
-QUEUE = 128
-"""Messages that wait on each side."""
 PULSE_S = 1.0
+WAIT_S = 0.2
+SWITCH_S = 0.0005
+"""How long one thread may keep the other waiting."""
 GRACE_S = 0.5
 """How long the end may take."""
 UNHEARD_AFTER = (4, 15, 60, 240)
 """After so many pulses it is said what is known of topics from which nothing has come."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_WAY_OUT = {
-    "rclpy": "source ROS 2's setup.bash before, or name it: setup: /opt/ros/DISTRO/setup.bash; "
-    "or name the Python that has it: python: PATH",
-    "zmq": "install it there: apt install python3-zmq, or pip install pyzmq",
-}
+
+
+def beside(name: str) -> Any:
+    """Return the module in the file beside this one, which is no package here."""
+    path = os.path.join(_HERE, name + ".py")
+    spec = importlib.util.spec_from_file_location("tectum_ros2_" + name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_WAY_OUT = (
+    "source ROS 2's setup.bash before, or name it: setup: /opt/ros/DISTRO/setup.bash; "
+    "or name the Python that has it: python: PATH"
+)
 
 
 class Trouble(Exception):
     """Why the bridge cannot work, and the way out."""
 
 
-def needed(name: str) -> Any:
-    """Return the module `name`.
+def imported_rclpy() -> Any:
+    """Return rclpy.
 
     Raises:
         Trouble: it cannot be imported.
     """
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("rclpy")
     except Exception as error:  # a broken installation raises anything
         version = "{}.{}".format(*sys.version_info[:2])
-        msg = f"{sys.executable} (Python {version}) has no {name} ({error}): {_WAY_OUT[name]}"
+        msg = f"{sys.executable} (Python {version}) has no rclpy ({error}): {_WAY_OUT}"
         raise Trouble(msg) from error
 
 
@@ -109,14 +120,14 @@ def quality(asked: dict[str, Any]) -> Any:
 class Ear:
     """One subscription: counts what comes and what does not, and hands it over."""
 
-    def __init__(self, node: Any, index: int, asked: dict[str, Any], out: Any) -> None:
+    def __init__(self, node: Any, place: int, asked: dict[str, Any], way: Any) -> None:
         """Subscribe to the serialized bytes of a topic.
 
         Raises:
             Trouble: its type is not installed.
         """
-        self.topic, self.index, self.heard = asked["topic"], index, 0
-        self._out = out
+        self.topic, self.place, self.heard = asked["topic"], place, 0
+        self._way = way
         self._last: dict[bytes, int] = {}
         self._missing = self._told = 0
         subscription = importlib.import_module("rclpy.subscription")
@@ -152,14 +163,7 @@ class Ear:
         self._take(data)
 
     def _send(self, data: bytes) -> None:
-        head = HEAD.pack(self.index, self.heard, self.lost)
-        zmq = sys.modules["zmq"]
-        with contextlib.suppress(zmq.Again):  # the queue is full: the next number tells
-            if data:
-                self._out.send(head, zmq.SNDMORE | zmq.NOBLOCK)
-                self._out.send(data, zmq.NOBLOCK, copy=len(data) < 65536)
-            else:
-                self._out.send(head, zmq.NOBLOCK)
+        self._way.send(self.place, self.heard, self.lost, data)  # what does not fit: numbers tell
 
     def _events(self) -> dict[str, Any]:
         """Return how to be told of losses, where this rclpy can."""
@@ -175,18 +179,21 @@ class Ear:
         self._told += event.total_count_change
 
 
-def publish_all(rclpy: Any, socket_in: Any, publishers: list[Any]) -> None:
+def publish_all(rclpy: Any, way: Any, publishers: list[Any]) -> None:
     """Publish what the graph says until the context is shut; a thread's work."""
-    zmq = sys.modules["zmq"]
-    while rclpy.ok():
-        if not socket_in.poll(200, zmq.POLLIN):
-            continue
-        head, data = socket_in.recv_multipart()
-        try:
-            publishers[HEAD.unpack(head)[0]].publish(data)
-        except Exception as error:
-            if rclpy.ok():
-                print("a message could not be published:", error, file=sys.stderr, flush=True)  # noqa: T201
+    with contextlib.suppress(EOFError):
+        while rclpy.ok():
+            came = way.receive(WAIT_S)
+            if came is None:
+                continue
+            place, _, _, begin, size, end = came
+            data = bytes(way.look(begin, size))
+            way.done(end)
+            try:
+                publishers[place].publish(data)
+            except Exception as error:
+                if rclpy.ok():
+                    print("a message could not be published:", error, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Control:
@@ -234,29 +241,26 @@ def unheard(node: Any, ears: list[Ear]) -> dict[str, Any] | None:
     return {"topics": said, "known": topics_known(node)}
 
 
-def bridged(rclpy: Any, zmq: Any, plan: dict[str, Any], control: Control) -> None:
+def bridged(rclpy: Any, plan: dict[str, Any], control: Control) -> None:
     """Bridge until the process is asked to end.
 
     Raises:
         Trouble: a type is not installed, or is another than the graph's half writes.
     """
     node = rclpy.create_node(plan["name"])
-    context = zmq.Context()
-    out, into = context.socket(zmq.PUSH), context.socket(zmq.PULL)
-    for each, endpoint in ((out, plan["to_graph"]), (into, plan["to_ros"])):
-        each.set_hwm(QUEUE)
-        each.setsockopt(zmq.LINGER, 200)
-        each.connect(endpoint)
+    given, ways = plan["descriptors"], beside("way")
+    rings = [ways.Ring(given[name]) for name in ("to_graph", "to_ros")]
+    way = ways.Way(socket.socket(fileno=given["packets"]), *rings)
     for name, fields in plan["shapes"].items():
         check_shape(name, fields)
-    ears = [Ear(node, index, asked, out) for index, asked in enumerate(plan["hear"])]
+    ears = [Ear(node, place, asked, way) for place, asked in enumerate(plan["hear"])]
     publishers = [
         node.create_publisher(message_class(asked["type"]), asked["topic"], quality(asked["qos"]))
         for asked in plan["say"]
     ]
     control.say("ready", {"rmw": rclpy.get_rmw_implementation_identifier()})
     threading.Thread(target=control.end_with_the_node, args=(rclpy,), daemon=True).start()
-    mouth = threading.Thread(target=publish_all, args=(rclpy, into, publishers), daemon=True)
+    mouth = threading.Thread(target=publish_all, args=(rclpy, way, publishers), daemon=True)
     mouth.start()
     pulses = iter(range(1, sys.maxsize))
 
@@ -271,7 +275,6 @@ def bridged(rclpy: Any, zmq: Any, plan: dict[str, Any], control: Control) -> Non
     node.create_timer(PULSE_S, pulse)
     spin(rclpy, node)
     mouth.join(GRACE_S)
-    context.destroy(linger=200)
 
 
 def spin(rclpy: Any, node: Any) -> None:
@@ -298,15 +301,16 @@ def told(control: Control) -> Iterator[None]:
 def main() -> None:
     """Run as `python robot.py DESCRIPTOR`."""
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != _HERE]
+    sys.setswitchinterval(SWITCH_S)
     control = Control(int(sys.argv[1]))
     with told(control):
         plan = control.plan()
-        zmq, rclpy = needed("zmq"), needed("rclpy")
+        rclpy = imported_rclpy()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's to handle
         if plan["domain"] is not None:
             os.environ["ROS_DOMAIN_ID"] = str(plan["domain"])
         begin(rclpy)
-        bridged(rclpy, zmq, plan, control)
+        bridged(rclpy, plan, control)
 
 
 def begin(rclpy: Any) -> None:

@@ -1,8 +1,9 @@
 """The robot's half, seen from the graph's: started, given its plan, heard, given what to publish.
 
-Three ways lead there: a socket pair for the plan and for what is to be said (its end ends the
-robot's half), and two ZeroMQ sockets of this user alone (PULL and PUSH over a Unix socket) for the
-messages. `receive` is for one thread, everything else for another.
+A socket pair carries the plan and what is to be said, and its end ends the robot's half; another
+one the packets of the messages, whose bytes lie in memory that both halves have (`way`).
+Nothing of it has a name, so nothing stays behind. `receive` is for one thread, the rest for
+another.
 """
 
 from __future__ import annotations
@@ -13,24 +14,22 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import zmq
+from typing import IO, Any, NamedTuple
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.errors import DeviceError
 from tectum.node.control import Lines
-from tectum.transport.endpoint import check_endpoint
-from tectum_nodes.ros2.robot import HEAD, QUEUE
+from tectum_nodes.ros2.way import ROOM, Ring, Way
 
 __all__ = ["Handed", "RobotProcess"]
 
 _PROGRAM = Path(__file__).with_name("robot.py")
 _READY_NS = 25 * NS_PER_S
 _GRACE_S = 0.7
-_WAIT_MS = 100
+_WAIT_S = 0.1
 _FD = "<descriptor>"
 """Stands in a command for the number of the socket that is inherited."""
 _SOURCED = 'program=("$1" "$2" "$3"); shift 3; for file; do . "$file"; done; exec "${program[@]}"'
@@ -47,33 +46,27 @@ class Handed(NamedTuple):
     lost: int
     """How many were published and never came there."""
     data: memoryview | None
+    """Valid until it is `done`."""
+    end: int = 0
+    """Where its bytes end, for `done`."""
 
 
 class RobotProcess:
     """A Python with rclpy that bridges."""
 
-    def __init__(
-        self, name: str, folder: Path, clock: Clock, python: str, setup: tuple[str, ...]
-    ) -> None:
-        """Bind its sockets in the run's `folder`; start nothing yet.
+    def __init__(self, name: str, clock: Clock, python: str, setup: tuple[str, ...]) -> None:
+        """Start nothing yet.
 
         Raises:
             DeviceError: there is no such Python, or no such file to source.
         """
         self._name, self._clock, self._python = name, clock, python
         self._command = _command(name, python, setup)
-        self._endpoints = {
-            way: check_endpoint(f"ipc://{folder / name}.{way}") for way in ("to_graph", "to_ros")
-        }
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lines = Lines()
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        self._in, self._out = context.socket(zmq.PULL), context.socket(zmq.PUSH)
-        for each, endpoint in zip((self._in, self._out), self._endpoints.values(), strict=True):
-            each.set_hwm(QUEUE)
-            each.setsockopt(zmq.LINGER, 200)
-            each.bind(endpoint)
+        self._packets: socket.socket | None = None
+        self._way: Way | None = None
 
     def start(self, plan: Mapping[str, Any]) -> str:
         """Start it with a plan (see `robot`), wait until it is ready, return its middleware.
@@ -81,13 +74,23 @@ class RobotProcess:
         Raises:
             DeviceError: it cannot work, and why.
         """
-        self._control, theirs = socket.socketpair()
-        command = [str(theirs.fileno()) if word is _FD else word for word in self._command]
-        with theirs:
+        with contextlib.ExitStack() as stack:
+            self._control, control = socket.socketpair()
+            self._packets, packets = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            given = {"packets": stack.enter_context(packets).fileno()}
+            for way in ("to_graph", "to_ros"):
+                given[way] = stack.enter_context(_memory()).fileno()
+            rings = Ring(given["to_ros"]), Ring(given["to_graph"])
+            self._way = Way(self._packets, *rings)
+            descriptor = stack.enter_context(control).fileno()
+            command = [str(descriptor) if word is _FD else word for word in self._command]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), env=_environment()
+                command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(descriptor, *given.values()),
+                env=_environment(),
             )
-        self._control.sendall((json.dumps({**plan, **self._endpoints}) + "\n").encode())
+        self._control.sendall((json.dumps({**plan, "descriptors": given}) + "\n").encode())
         self._control.setblocking(False)
         until_ns = self._clock.now_ns() + _READY_NS
         while self._clock.now_ns() < until_ns:
@@ -124,21 +127,27 @@ class RobotProcess:
             self._fail(f"the robot's half of the bridge {how}")
 
     def receive(self) -> Handed | None:
-        """Wait a moment for what it hands over."""
-        if not self._in.poll(_WAIT_MS, zmq.POLLIN):
-            return None
-        place, heard, lost = HEAD.unpack(self._in.recv())
-        data = self._in.recv(copy=False).buffer if self._in.get(zmq.RCVMORE) else None
-        return Handed(place, heard, lost, data)
-
-    def publish(self, index: int, data: bytes) -> bool:
-        """Have it publish on the topic `index` of those that it says; False: its queue is full."""
+        """Wait a moment for what it hands over; None: nothing came, or it has ended."""
+        assert self._way is not None, "`start` makes it"
         try:
-            self._out.send(HEAD.pack(index, 0, 0), zmq.SNDMORE | zmq.NOBLOCK)
-            self._out.send(data, zmq.NOBLOCK, copy=len(data) < 65536)
-        except zmq.Again:
-            return False
-        return True
+            came = self._way.receive(_WAIT_S)
+        except EOFError:
+            self._clock.sleep_until_ns(self._clock.now_ns() + NS_PER_MS)  # `check` says so
+            return None
+        if came is None:
+            return None
+        place, heard, lost, begin, size, end = came
+        return Handed(place, heard, lost, self._way.look(begin, size) if size else None, end)
+
+    def done(self, handed: Handed) -> None:
+        """Give back the bytes of what was handed over, in the order in which it came."""
+        assert self._way is not None, "`start` makes it"
+        self._way.done(handed.end)
+
+    def publish(self, place: int, data: bytes) -> bool:
+        """Have it publish on a topic of those that it says; False: there is no room."""
+        assert self._way is not None, "`start` makes it"
+        return self._way.send(place, 0, 0, data)
 
     def close(self) -> None:
         """End it; nobody receives any more."""
@@ -150,8 +159,8 @@ class RobotProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._in.close()
-        self._out.close()
+        if self._packets is not None:
+            self._packets.close()
 
     def _fail(self, why: str) -> None:
         msg = f"{self._name}: {why}"
@@ -172,6 +181,14 @@ def _command(name: str, python: str, setup: tuple[str, ...]) -> list[str]:
         return [found, str(_PROGRAM), _FD]
     files = [str(Path(file).expanduser()) for file in setup]
     return ["bash", "-c", _SOURCED, "bash", found, str(_PROGRAM), _FD, *files]
+
+
+def _memory() -> IO[bytes]:
+    """Return a file in memory, where there is such, without a name."""
+    shared = Path("/dev/shm")
+    file = tempfile.TemporaryFile(dir=shared if shared.is_dir() else None)  # noqa: SIM115
+    file.truncate(ROOM)
+    return file
 
 
 def _environment() -> dict[str, str]:

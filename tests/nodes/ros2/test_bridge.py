@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tectum.clock import GraphClock
@@ -23,6 +27,7 @@ from tectum_nodes.ros2.incoming import Incoming
 from tectum_nodes.ros2.robot_process import Handed
 from tectum_nodes.ros2.simulated_time import SimulatedTime
 from tectum_nodes.ros2.unheard import unheard_words
+from tectum_nodes.ros2.way import Ring, Way
 from tectum_nodes.ros2.writing import clock_message
 
 MS = 1_000_000
@@ -50,8 +55,9 @@ def picture(stamp_ns: int = STAMP_NS) -> memoryview:
 # -- the robot's half
 
 
-def test_the_robots_half_is_python_3_8_and_imports_nothing_of_ours():
-    text = ROBOT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["robot", "way"])
+def test_the_robots_half_is_python_3_8_and_imports_nothing_of_ours(name):
+    text = ROBOT.with_name(f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(text, feature_version=(3, 8))
     imported = {
         name.name.partition(".")[0]
@@ -99,6 +105,77 @@ def test_a_python_without_rclpy_is_said_with_the_way_out(tmp_path, sourced):
     assert "has no rclpy (No module named 'rclpy'): source ROS 2's setup.bash before" in text
 
 
+# -- the way between the halves
+
+
+@pytest.fixture
+def ways():
+    """Return the two ends, with room for 1000 bytes on each side."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as back, ours, theirs:
+        rings = []
+        for file in (out, back, back, out):
+            file.truncate(1000 + 64)
+            rings.append(Ring(file.fileno()))
+        yield Way(ours, *rings[:2]), Way(theirs, *rings[2:])
+
+
+def received(way):
+    place, heard, lost, begin, size, end = way.receive(0)
+    data = bytes(way.look(begin, size))
+    way.done(end)
+    return place, heard, lost, data
+
+
+def test_messages_cross_in_their_order_and_use_the_same_bytes_again(ways):
+    one, other = ways
+    for number in range(100):
+        assert one.send(3, number, 7, bytes([number]) * 900)
+        assert received(other) == (3, number, 7, bytes([number]) * 900)
+    assert other.send(1, 0, 0, b"back")
+    assert received(one) == (1, 0, 0, b"back")
+    assert one.receive(0) is None
+
+
+def test_what_waits_leaves_the_rest_of_the_room_to_others(ways):
+    one, other = ways
+    assert one.send(0, 1, 0, bytes(600))
+    received(other)
+    for number in (2, 3, 4):  # from the front again, though little of the room is behind the last
+        assert one.send(0, number, 0, bytes(300))
+    assert not one.send(0, 5, 0, bytes(300))
+    assert [received(other)[1] for _ in range(3)] == [2, 3, 4]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 700), st.booleans()), max_size=60))
+def test_what_finds_no_room_is_refused_and_nothing_else_is_touched(steps):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with tempfile.TemporaryFile() as file, ours, theirs:
+        file.truncate(1000 + 64)
+        one = Way(ours, Ring(file.fileno()), Ring(file.fileno()))
+        other = Way(theirs, Ring(file.fileno()), Ring(file.fileno()))
+        waiting = []
+        for number, (size, take) in enumerate(steps):
+            data = bytes([number % 256]) * size
+            if one.send(0, number, 0, data):
+                waiting.append((0, number, 0, data))
+            else:
+                assert size + sum(len(item[3]) for item in waiting) > 1000 - 700
+            if take and waiting:
+                assert received(other) == waiting.pop(0)
+        while waiting:
+            assert received(other) == waiting.pop(0)
+
+
+def test_the_end_of_the_other_half_is_told(ways):
+    one, other = ways
+    other._packets.close()
+    with pytest.raises(EOFError):
+        one.receive(1)
+    assert one.send(0, 0, 0, b"into the void") is False
+
+
 # -- the configuration
 
 
@@ -123,8 +200,8 @@ def test_a_mistake_in_the_configuration_is_said(keys, says):
 
 
 def test_types_are_named_short_long_or_as_ros_1_did():
-    for given in ("PointCloud2", "sensor_msgs/msg/PointCloud2", "sensor_msgs/PointCloud2"):
-        made = config(from_ros={"lidar": {"topic": "/points", "type": given, "rate": "10Hz"}})
+    for name in ("PointCloud2", "sensor_msgs/msg/PointCloud2", "sensor_msgs/PointCloud2"):
+        made = config(from_ros={"lidar": {"topic": "/points", "type": name, "rate": "10Hz"}})
         assert made.from_ros["lidar"].type == "sensor_msgs/msg/PointCloud2"
         assert Ros2Bridge.outputs_of(made) == {"lidar": Kind.POINTS}
         assert Ros2Bridge.period_ns_of(made) == {"lidar": 100 * MS}

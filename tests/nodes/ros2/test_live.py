@@ -279,7 +279,7 @@ def test_a_topic_of_another_type_is_explained(bridge):
 
 GRAPH = """\
 graph: robot
-budget: 150ms
+budget: none
 nodes:
   ros:
     run: ros2
@@ -294,6 +294,8 @@ nodes:
   perception:
     run: fusion
     trigger: lidar
+    substitute: false
+    accept: [[camera, lidar], [lidar]]
     inputs:
       camera:
         topic: ros/camera
@@ -329,7 +331,7 @@ def test_each_lidar_message_of_ros_has_its_fused_result_in_ros(tmp_path):
     }
     pictures = {stamp for stamp, _ in found["said"]["/camera"]}
     used = [item["inputs"]["camera"].get("stamp_ns") for item in answered.values()]
-    assert sum(stamp in pictures for stamp in used) >= 45
+    assert sum(stamp in pictures for stamp in used) >= 25
     assert {item[0] for item in found["heard"]["/diagnostics"]} >= set(stamps)
     assert all(item["schema"] == "tectum.result/1" for item in results)
 
