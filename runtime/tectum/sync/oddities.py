@@ -55,17 +55,24 @@ class Oddities:
             period_ns: of the input; 0 where unknown.
         """
         self.told = False
+        ats, life = self._buffer.ats, sample.ref.incarnation
+        in_order = ats and at_ns > ats[-1] and life == self._life and sample.stamp_ns > 0
+        if in_order and -BEHIND_NS <= at_ns - now_ns <= AHEAD_NS and not self._watch.off:
+            self._newest_seq = sample.ref.seq
+            return ""  # as nearly every sample
         oddity = self._oddity(now_ns, at_ns, sample, period_ns)
-        if oddity in REFUSED:
-            return oddity
+        if oddity not in REFUSED:
+            self._recognise(sample.ref, oddity)
+        return oddity
+
+    def _recognise(self, ref: SampleRef, oddity: str) -> None:
+        """Take up the number and the life of a sample, unless it is a straggler of the former."""
         if oddity == "clock_step":
             self._newest_seq = -1  # what follows is compared with nothing before
-        ref = sample.ref
         if ref.incarnation == self._life:
             self._newest_seq = max(self._newest_seq, ref.seq)
-        elif ref.incarnation != self._former_life:  # else a straggler
+        elif ref.incarnation != self._former_life:
             self._life, self._former_life, self._newest_seq = ref.incarnation, self._life, ref.seq
-        return oddity
 
     def _oddity(self, now_ns: int, at_ns: int, sample: Sample, period_ns: int) -> str:
         if sample.stamp_ns <= 0:
