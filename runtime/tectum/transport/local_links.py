@@ -48,6 +48,8 @@ class LocalLinks:
         self._greeting = b"".join(packed([b"\1" + item]) for item in subscriptions)
         self._wake, self._refuse = wake, refuse
         self._events = select.epoll()
+        self.descriptor = self._events.fileno()
+        """What is readable while something can be read."""
         self._links: dict[int, _Link] = {}
         self._come: deque[list[bytes]] = deque()
         self._more = True
@@ -59,10 +61,6 @@ class LocalLinks:
         self._closed = threading.Event()
         self._seek()
         self._keep_seeking()
-
-    def fileno(self) -> int:
-        """Return what is readable while something can be read."""
-        return self._events.fileno()
 
     def messages(self) -> Iterator[list[bytes]]:
         """Yield the frames of each message that has come."""

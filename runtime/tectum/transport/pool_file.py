@@ -17,6 +17,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -173,12 +174,18 @@ class PoolFile:
 def lock(fd: int, kind: int, byte: int) -> bool:
     """Set a lock (F_RDLCK, F_WRLCK, F_UNLCK) without waiting; False: somebody is in the way."""
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(kind, byte))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
         raise
     return True
+
+
+@lru_cache(maxsize=4096)
+def _flock(kind: int, byte: int) -> bytes:
+    """Return what the kernel is asked: the same for each message in a slot."""
+    return _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
 
 
 def leftover_pools(run: str = "", node: str = "") -> list[str]:

@@ -106,14 +106,15 @@ class ZmqSubscriber:
             self._links = LocalLinks(allowed, subscriptions, self.wake, self._refuse_stream)
             self._foreign = self._links.foreign
             self._sources.insert(0, self._links)
-            self._waiter.add(self._links.fileno())
+            self._waiter.add(self._links.descriptor)
         self._connect_foreign()
 
     def drain(self, limit: int = 1024) -> list[Received]:
         """Return everything that has arrived, at most about `limit`, without waiting."""
         if self._far is not None:
             self._far.look()
-        self._connect_foreign()
+        if self._foreign:
+            self._connect_foreign()
         come: list[_Come] = []
         results: list[Received] = []
         for frames in islice(self._frames(), limit):
@@ -126,12 +127,13 @@ class ZmqSubscriber:
 
     def wait(self, timeout_ns: int) -> bool:
         """Wait until something may have arrived or `wake` was called; False on time-out."""
-        self._connect_foreign()
+        if self._foreign:
+            self._connect_foreign()
         for source in self._sources:
             if source.has_come():
                 return True
         changed = self._waiter.wait_for_change(timeout_ns)
-        if self._links is not None and self._links.fileno() in changed:
+        if self._links is not None and self._links.descriptor in changed:
             self._links.read()
         return bool(changed)
 

@@ -66,7 +66,8 @@ class Waiter:
         has changed may concern libzmq alone.
         """
         changed = self._changed(timeout_ns)
-        self._woken(changed)
+        if changed:
+            self._woken(changed)
         return changed
 
     def wake(self) -> None:
