@@ -4,7 +4,8 @@
 
 Every utterance is also heard faster and slower, with another tilt of the spectrum, which makes
 voices that are not in the data. Half of the training sees statistics less the mean of their
-speaker, half as they are, so that one network serves new speakers from the first word on.
+speaker, half as they are, so that one network serves new speakers from the first word on. The
+variant in integers has the same learned part, and is judged on what its own statistics give.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from emotion_int8 import Lean
 from emotion_nets import (
     EMOTIONS,
     FORGET,
@@ -29,6 +31,8 @@ from emotion_nets import (
 )
 from torch.nn import functional
 
+WAYS = ("as_is", "adapting", "adapted", "line_only")
+"""How an utterance is judged: alone, after those before it, after all of its speaker's."""
 SPEEDS = (1.0, 0.84, 0.9, 0.95, 1.06, 1.12, 1.2)
 STEPS, RATE_OF_LEARNING, DECAY, SEEDS = 200, 0.006, 1.0, (1, 2, 3)
 
@@ -39,7 +43,8 @@ def main(data: Path, work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     sounds, labels, speakers = load(data / "emodb")
     features = cached(work / "features.npz", sounds)
-    figures = judge(features, labels, speakers)
+    heard = {"fp32": features[0], "int8": rounded(sounds)}
+    figures = judge(features, labels, speakers, heard)
     print(json.dumps(figures, indent=1))
     (work / "figures.json").write_text(json.dumps(figures, indent=1))
     model = whole(features, labels, speakers)
@@ -128,28 +133,55 @@ def centred(normal: np.ndarray, speakers: np.ndarray) -> np.ndarray:
     return result
 
 
-def judge(features: np.ndarray, labels: np.ndarray, speakers: np.ndarray) -> dict[str, object]:
-    """Return the unweighted average recall; who is judged was never heard in training."""
-    found: dict[str, list[float]] = {"as_is": [], "adapting": [], "adapted": [], "line_only": []}
+def rounded(sounds: np.ndarray) -> np.ndarray:
+    """Return (n, count) statistics of every sound, as the variant in integers has them."""
+    statistics = Lean(rounded=True)
+    with torch.no_grad():
+        return torch.cat([statistics(torch.tensor(sound[None]))[0] for sound in sounds]).numpy()
+
+
+def judge(
+    features: np.ndarray, labels: np.ndarray, speakers: np.ndarray, heard: dict[str, np.ndarray]
+) -> dict[str, dict[str, object]]:
+    """Return the unweighted average recall; who is judged was never heard in training.
+
+    `heard` has, for each variant, the statistics (n, count) that it gives.
+    """
+    ways = [(variant, way) for variant in heard for way in WAYS]
+    found: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
     for seed in SEEDS:
-        told = {name: np.zeros(len(labels), int) for name in found}
+        told = {way: np.zeros(len(labels), int) for way in ways}
         for speaker in sorted(set(speakers)):
             out = speakers == speaker
             model, mean, scale = train(features[:, ~out], labels[~out], speakers[~out], seed)
-            normal = torch.clamp((torch.tensor(features[0, out]) - mean) / scale, -4, 4).float()
-            rows = np.flatnonzero(out)
-            with torch.no_grad():
-                told["as_is"][rows] = model(normal).argmax(1).numpy()
-                told["line_only"][rows] = model.line(normal).argmax(1).numpy()
-                order = np.random.default_rng(seed).permutation(len(rows))
-                running, last = running_means(normal[order])
-                told["adapting"][rows[order]] = model(normal[order] - running).argmax(1).numpy()
-                told["adapted"][rows] = model(normal - last).argmax(1).numpy()
-        for name, guesses in told.items():
-            found[name].append(recall(labels, guesses))
+            for variant, statistics in heard.items():
+                normal = torch.clamp((torch.tensor(statistics[out]) - mean) / scale, -4, 4).float()
+                for way, guesses in guessed(model, normal, seed).items():
+                    told[variant, way][out] = guesses
+        for way, guesses in told.items():
+            found[way].append(recall(labels, guesses))
     return {
-        name: {"mean": float(np.mean(values)), "seeds": values} for name, values in found.items()
+        variant: {
+            way: {"mean": float(np.mean(found[variant, way])), "seeds": found[variant, way]}
+            for way in WAYS
+        }
+        for variant in heard
     }
+
+
+def guessed(model: Classifier, normal: torch.Tensor, seed: int) -> dict[str, np.ndarray]:
+    """Return what is told of a speaker's utterances, with and without adaptation."""
+    order = np.random.default_rng(seed).permutation(len(normal))
+    running, last = running_means(normal[order])
+    adapting = np.zeros(len(normal), int)
+    with torch.no_grad():
+        adapting[order] = model(normal[order] - running).argmax(1).numpy()
+        return {
+            "as_is": model(normal).argmax(1).numpy(),
+            "adapting": adapting,
+            "adapted": model(normal - last).argmax(1).numpy(),
+            "line_only": model.line(normal).argmax(1).numpy(),
+        }
 
 
 def running_means(normal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
