@@ -21,7 +21,7 @@ from typing import Any, Self
 
 __all__ = ["Nursery"]
 
-IMPORTS = ("tectum_nodes.fusion",)
+IMPORTS = ("tectum.node.sensor", "tectum_nodes.fusion", "onnxruntime", "ruamel.yaml")
 """What nearly every graph needs."""
 IMPORTING_S = 60.0
 """How long a launch waits for the imports; starting from scratch would need them for each node."""

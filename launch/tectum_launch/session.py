@@ -68,15 +68,19 @@ class Session:
         return {"host": self.host} if self.host else {}
 
 
-def run_session(session: Session) -> Launched:
+def run_session(session: Session, nursery: Nursery | None = None) -> Launched:
     """Compile, check and run the graph of `session` to its end.
+
+    Args:
+        session: what is asked for.
+        nursery: one that was started earlier, so that it has imported the more; it is ended.
 
     Raises:
         GraphError: the graph has errors; nothing was started.
         ConfigError: there is no such graph or recording, or no folder for the run.
     """
-    with Nursery() as nursery:  # it imports while the graph is compiled
-        return _run(session, nursery)
+    with nursery or Nursery() as ready:  # it imports while the graph is compiled
+        return _run(session, ready)
 
 
 def _run(session: Session, nursery: Nursery) -> Launched:

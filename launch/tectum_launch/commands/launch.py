@@ -99,13 +99,16 @@ def launch(
     GRAPH is a file, or the name of a shipped graph. The exit code is 0 where no node failed and
     what is asserted holds.
     """
-    from tectum_launch.report import report_text  # noqa: PLC0415 - start-up of the command line
-    from tectum_launch.session import Session, run_session  # noqa: PLC0415
-
     played = playing(rate=rate, start=start, end=end, loop=loop, paused=paused)
     if played and not replay:
         msg = f"--{next(iter(played))} says how a recording is played: name one with --replay LOG"
         raise click.UsageError(msg)
+    from tectum_launch.nursery import Nursery  # noqa: PLC0415 - start-up of the command line
+
+    nursery = Nursery()  # it imports while this process does
+    from tectum_launch.report import report_text  # noqa: PLC0415
+    from tectum_launch.session import Session, run_session  # noqa: PLC0415
+
     session = Session(
         graph,
         settings,
@@ -117,7 +120,7 @@ def launch(
         host=host,
         faults=faults,
     )
-    launched = run_session(session)
+    launched = run_session(session, nursery)
     if report:
         report.write_text(json.dumps(launched.report, indent=1) + "\n", encoding="utf-8")
     click.echo(report_text(launched.report))
