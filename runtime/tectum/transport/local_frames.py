@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tectum.errors import WireError
 
-__all__ = ["MAX_MESSAGE_BYTES", "Unpacker", "packed"]
+__all__ = ["MAX_FRAMES", "MAX_MESSAGE_BYTES", "Unpacker", "packed"]
 
 MAX_FRAMES = 66
 """Topic, header, and 64 buffers."""

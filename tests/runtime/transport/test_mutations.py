@@ -3,6 +3,7 @@
 import logging
 import random
 import tempfile
+import threading
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tectum.testing.nodes import Echo, Metronome
 from tectum.testing.processes import ProcessRun
 from tectum.transport.endpoint import ipc_endpoint
 from tectum.transport.kinds import kind_trouble
+from tectum.transport.local_frames import MAX_FRAMES, packed
+from tectum.transport.local_socket import link_path, listening_at
 from tectum.transport.pool_file import remove_pools
 from tectum.transport.publisher import ZmqPublisher
 from tectum.transport.subscriber import ZmqSubscriber
@@ -103,6 +106,31 @@ def test_ten_thousand_mutated_messages_are_each_refused_or_sound(real, caplog):
         assert 0 < len(caplog.records) <= 15 * len(rows)  # said when a count doubles
         ear.close()
         socket.close(0)
+
+
+def test_mutated_messages_on_a_link_are_each_refused_or_sound_too(real):
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        endpoint = ipc_endpoint(Path(folder), "eye")
+        listener, _ = listening_at(link_path(endpoint))
+        ear = ZmqSubscriber("ear", [endpoint], TOPICS, CLOCK)
+        peer, _ = listener.accept()
+        peer.settimeout(20)
+        stream = islice(mutations(real, random.Random(11)), MANY // 4)
+        said = [frames for frames, _ in stream if len(frames) <= MAX_FRAMES]
+        speaker = threading.Thread(target=lambda: [peer.sendall(packed(item)) for item in said])
+        speaker.start()
+        handed_out, counted, until_ns = 0, 0, CLOCK.now_ns() + 30 * NS_PER_S
+        unspoken = sum(map(is_statement, said))
+        while handed_out + unspoken + counted < len(said) and CLOCK.now_ns() < until_ns:
+            handed_out += sum(map(sound, everything(ear)))
+            keys = ("refused", "duplicates", "overtaken")
+            counted = sum(row.get(key, 0) for row in ear.counters().values() for key in keys)
+        speaker.join()
+        assert handed_out + unspoken + counted == len(said)
+        assert min(handed_out, unspoken, counted) > 0
+        ear.close()
+        peer.close()
+        listener.close()
 
 
 def everything(ear):
