@@ -4,14 +4,15 @@
         fusion.push("camera/image", image, stamp_ns)
         for result in fusion.poll(): ...
 
-The loop runs in a thread of its own, so deadlines hold whatever the caller does; `push`, `poll`
-and `wait` may be called from any thread, `results` and `aresults` iterate. For a recording see
-`tectum_launch.embedded_log`.
+The loop runs in a thread of its own, so deadlines hold whatever the caller does; for that Python's
+switch interval is lowered, as in every node. `push`, `poll` and `wait` may be called from any
+thread, `results` and `aresults` iterate. For a recording see `tectum_launch.embedded_log`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -22,6 +23,7 @@ from tectum.errors import ClosedError, ConfigError, ContractError, nearest_name
 from tectum.inference.stage import Stage
 from tectum.message import AnyArray, ArrayPayload, BufferSpec, Header, Kind, Message, Value
 from tectum.node.lanes import Lanes
+from tectum.node.process import SWITCH_INTERVAL_S
 from tectum.node.shell import Shell
 from tectum.pipeline.plan import Plan
 from tectum.result_stream import Result
@@ -75,6 +77,7 @@ class Embedded:
             self.plan, self.stages, self._lanes, self.clock, self._desk, self._desk.failed
         )
         self._shell.measure()
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         self._thread = threading.Thread(target=self._loop, name=self.name, daemon=True)
         self._thread.start()
 
@@ -234,8 +237,8 @@ class Embedded:
 
     def _run_ended(self) -> None:
         """Go on in the lane's thread, and leave the rest to the loop."""
-        self._shell.run_ended()
-        self._wake.set()
+        if self._shell.run_ended():
+            self._wake.set()
 
     def _take(self, topic: str, message: Message | None) -> None:
         for name in self._inputs[topic]:

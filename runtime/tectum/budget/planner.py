@@ -10,15 +10,15 @@ proposes; the pipeline carries out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import isqrt
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from tectum.budget.cheaper import Cheaper
 from tectum.budget.choice import Choice
+from tectum.budget.costs import Costs, cheapest, spread_ns
 from tectum.budget.latency import Estimate, LatencyModel
 from tectum.budget.levels import Levels
 from tectum.budget.schedule import latest_begins, place
-from tectum.pipeline.accept import accepted
 from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.plan import Plan, Requirement, StagePlan
 from tectum.pipeline.port import Port
@@ -45,16 +45,16 @@ class Planner:
     """Chooses variants and order; see the module for its rules."""
 
     __slots__ = (
+        "_at_best",
+        "_cheaper",
+        "_costs",
         "_denied",
-        "_encoders",
         "_head",
-        "_head_costs",
         "_levels",
         "_model",
         "_plan",
         "_ports",
         "_preferred",
-        "_wanted",
     )
 
     def __init__(
@@ -64,15 +64,15 @@ class Planner:
         self._plan = plan
         self._ports = ports
         self._model = model
-        self._wanted = wanted
         self._head = plan.stage(plan.head)
-        self._head_costs = self._costs_of(self._head)
-        self._encoders = [self._costs_of(p.encoder if p.hops is None else None) for p in ports]
-        """Per input, what its encoder costs in each variant; nothing where a set runs none."""
+        self._costs = Costs(plan, ports, model)
+        self._cheaper = Cheaper(self._costs, ports, wanted)
         self._denied: dict[str, int] = {}
         """Stage -> sets in a row that were given up before it could run."""
         self._levels = Levels(plan.budget_ns)
         self._preferred = self._prefer()
+        self._at_best = True
+        """Nothing is degraded at present: there is nothing to go back to."""
 
     # -- predictions
 
@@ -82,12 +82,11 @@ class Planner:
 
     def encode_ns(self, index: int, variant: int) -> int:
         """Return what the encoder of the input at `index` typically takes; 0 without one."""
-        costs = self._encoders[index]
-        return costs[variant].typical_ns if costs else 0
+        return self._costs.encode_ns(index, variant)
 
     def head_ns(self, variant: int) -> int:
         """Return what the head typically takes."""
-        return self._head_costs[variant].typical_ns
+        return self._costs.head_ns(variant)
 
     def whole_ns(self) -> int:
         """Return what a whole set takes, one run after the other, and its delivery."""
@@ -99,7 +98,7 @@ class Planner:
         """Return how late the head may start, in its cheapest variant, for a timely answer."""
         if opened.deadline_ns >= NEVER_NS:
             return NEVER_NS
-        head = self._head_costs[self._cheapest(self._head_costs, self._preferred.head_variant)]
+        head = self._costs.head[cheapest(self._costs.head, self._preferred.head_variant)]
         return opened.deadline_ns - self._plan.margin_ns - head.typical_ns - head.spread_ns
 
     def waits(self, opened: OpenSet) -> dict[int, Wait]:
@@ -108,12 +107,12 @@ class Planner:
             return dict.fromkeys(opened.pending, Wait(NEVER_NS, NEVER_NS))
         todo = [*opened.pending, *self.unstarted(opened)]
         variants, head_variant, *_ = present = self._preferred
-        cheapest = Choice(
-            tuple([self._cheapest(self._encoders[i], v) for i, v in enumerate(variants)]),
-            self._cheapest(self._head_costs, head_variant),
+        lowest = Choice(
+            tuple([cheapest(self._costs.encoders[i], v) for i, v in enumerate(variants)]),
+            cheapest(self._costs.head, head_variant),
         )
         better = self._latest_begins(opened, todo, present)
-        any_ = better if cheapest == present else self._latest_begins(opened, todo, cheapest)
+        any_ = better if lowest == present else self._latest_begins(opened, todo, lowest)
         return {
             index: Wait(*pair) for index, *pair in zip(opened.pending, better, any_, strict=False)
         }
@@ -130,13 +129,16 @@ class Planner:
         choice, taken = self._preferred, list(free_at)
         end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
         if end_ns > limit_ns:
-            for choice in self._cheaper(opened, todo):
+            for choice in self._cheaper.choices(self._preferred, opened, todo):
                 taken = list(free_at)
                 end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
                 if end_ns <= limit_ns:
                     break
-        self._learn(opened, todo, choice, limit_ns - end_ns)
-        self._learn_head(opened, choice, limit_ns - end_ns)
+        if self._at_best and choice is self._preferred:
+            opened.planned += (*todo, _HEAD)
+        else:
+            self._learn(opened, todo, choice, limit_ns - end_ns)
+            self._learn_head(opened, choice, limit_ns - end_ns)
         opened.spare_ns = limit_ns - end_ns
         opened.ample = opened.spare_ns >= end_ns - now_ns
         if end_ns > limit_ns and self._plan.late != "deliver":
@@ -152,9 +154,9 @@ class Planner:
         given up.
         """
         begun = self.unstarted(opened)
-        todo = [*begun, *[index for index in opened.pending if self._encoders[index]]]
+        todo = [*begun, *[index for index in opened.pending if self._costs.encoders[index]]]
         limit_ns = self._latest_ns(opened)
-        for choice in (self._preferred, *self._cheaper_variants(todo)):
+        for choice in (self._preferred, *self._cheaper.variants(self._preferred, todo)):
             end_ns = self._end_ns(now_ns, opened, todo, choice, list(free_at))
             if end_ns <= limit_ns:
                 self._learn(opened, begun, choice, limit_ns - end_ns)
@@ -172,7 +174,7 @@ class Planner:
             self._denied[stage.name] = self._denied.get(stage.name, 0) + 1
             if self._denied[stage.name] >= _PATIENCE:
                 self._denied[stage.name] = 0
-                for estimate in self._costs_of(stage):
+                for estimate in self._costs.of(stage):
                     estimate.doubt()
 
     def todo(self, opened: OpenSet) -> list[StagePlan]:
@@ -199,35 +201,24 @@ class Planner:
 
     def cached_fits(self, opened: OpenSet, index: int) -> bool:
         """Return whether a cached embedding may stand in for this input of the set."""
-        port = self._ports[index]
-        age_ns = opened.t_ns - port.cached_at_ns
-        return port.cached is not None and 0 <= age_ns <= port.plan.cache_ns
+        return self._cheaper.cached_fits(opened, index)
 
     # -- parts
-
-    def _costs_of(self, stage: StagePlan | None) -> tuple[Estimate, ...]:
-        if stage is None:
-            return ()
-        return tuple([self._model.of(stage.name, variant) for variant in stage.variants])
 
     def _prefer(self) -> Choice:
         """Return every stage in the variant in which it runs at present."""
         variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
         return Choice(tuple(variants), self.level(self._head.name))
 
-    def _cheapest(self, costs: Sequence[Estimate], at_least: int) -> int:
-        """Return the variant that takes the least time, of those not better than `at_least`."""
-        if len(costs) <= 1:
-            return at_least
-        return min(range(at_least, len(costs)), key=lambda variant: costs[variant].typical_ns)
-
     def _latest_begins(self, opened: OpenSet, todo: Sequence[int], choice: Choice) -> list[int]:
         """Return how late each encoder of `todo` may begin for a timely answer."""
-        head = self._head_costs[choice.head_variant]
-        chain = [self._encoders[i][choice.variants[i]] for i in todo if self._encoders[i]]
+        head = self._costs.head[choice.head_variant]
+        chain = [
+            self._costs.encoders[i][choice.variants[i]] for i in todo if self._costs.encoders[i]
+        ]
         costs = [self.encode_ns(i, choice.variants[i]) for i in todo]
         limit_ns = opened.deadline_ns - self._plan.margin_ns
-        head_by_ns = limit_ns - head.typical_ns - _spread_ns(head, *chain)
+        head_by_ns = limit_ns - head.typical_ns - spread_ns(head, *chain)
         return latest_begins(head_by_ns, costs, self._plan.lanes)
 
     def _latest_ns(self, opened: OpenSet) -> int:
@@ -245,54 +236,12 @@ class Planner:
         for index, run in enumerate(opened.runs):
             if run is not None and not run.finished and index not in gone:
                 encoded_ns = max(encoded_ns, run.ends_ns)
-        head = self._head_costs[choice.head_variant]
-        chain = [self._encoders[i][choice.variants[i]] for i in todo if i not in gone]
+        head = self._costs.head[choice.head_variant]
+        chain = [self._costs.encoders[i][choice.variants[i]] for i in todo if i not in gone]
         if chain:
             costs = sorted([estimate.typical_ns for estimate in chain], reverse=True)
             encoded_ns = max(encoded_ns, place(free_at, now_ns, costs))
-        return place(free_at, encoded_ns, (head.typical_ns,)) + _spread_ns(head, *chain)
-
-    def _cheaper(self, opened: OpenSet, todo: Sequence[int]) -> Iterator[Choice]:
-        """Yield ever cheaper choices, each a small step from the one before."""
-        choice = self._preferred
-        for choice in self._cheaper_variants(todo):
-            yield choice
-        for index in todo:
-            if self.cached_fits(opened, index):
-                choice = choice._replace(cached=(*choice.cached, index))
-                yield choice
-        for index in self._droppable(opened, todo, choice):
-            choice = choice._replace(left_out=(*choice.left_out, index))
-            yield choice
-
-    def _cheaper_variants(self, todo: Sequence[int]) -> Iterator[Choice]:
-        """Yield choices in ever cheaper variants, the costliest encoder first, the head last."""
-        choice = self._preferred
-        for index in sorted(todo, key=lambda i: -self.encode_ns(i, 0)):
-            for variant in range(choice.variants[index] + 1, len(self._encoders[index])):
-                variants = list(choice.variants)
-                variants[index] = variant
-                choice = choice._replace(variants=tuple(variants))
-                yield choice
-        for variant in range(choice.head_variant + 1, len(self._head_costs)):
-            choice = choice._replace(head_variant=variant)
-            yield choice
-
-    def _droppable(self, opened: OpenSet, todo: Sequence[int], choice: Choice) -> list[int]:
-        """Return inputs that may be left out one after the other, the costliest first."""
-        running = [i for i, run in enumerate(opened.runs) if run and not run.finished]
-        left = [i for i in (*todo, *running) if i not in choice.cached]
-        left.sort(
-            key=lambda i: (self._ports[i].plan.required, -self.encode_ns(i, choice.variants[i]))
-        )
-        present = opened.present()
-        droppable = []
-        for index in left:
-            remaining = [name for name in present if name != self._ports[index].plan.name]
-            if accepted(self._wanted, remaining):
-                present = remaining
-                droppable.append(index)
-        return droppable
+        return place(free_at, encoded_ns, (head.typical_ns,)) + spread_ns(head, *chain)
 
     def _learn(self, opened: OpenSet, todo: Sequence[int], choice: Choice, slack_ns: int) -> None:
         """Remember what was degraded; go back a step once the better variant leaves slack.
@@ -306,21 +255,17 @@ class Planner:
             variant = choice.variants[index]
             if index not in opened.planned or variant > self.level(encoder.name):
                 opened.planned.append(index)
-                self._take_up(encoder, self._encoders[index], variant, slack_ns)
+                self._take_up(encoder, self._costs.encoders[index], variant, slack_ns)
 
     def _learn_head(self, opened: OpenSet, choice: Choice, slack_ns: int) -> None:
         variant = choice.head_variant
         if _HEAD not in opened.planned or variant > self.level(self._head.name):
             opened.planned.append(_HEAD)
-            self._take_up(self._head, self._head_costs, variant, slack_ns)
+            self._take_up(self._head, self._costs.head, variant, slack_ns)
 
     def _take_up(
         self, stage: StagePlan, costs: Sequence[Estimate], variant: int, slack_ns: int
     ) -> None:
         if self._levels.chosen(stage.name, costs, variant, slack_ns):
-            self._preferred = self._prefer()
-
-
-def _spread_ns(*chain: Estimate) -> int:
-    """Return what to keep free for runs that take longer than typical."""
-    return isqrt(sum([estimate.spread_ns * estimate.spread_ns for estimate in chain]))
+            self._preferred = choice = self._prefer()
+            self._at_best = not (any(choice.variants) or choice.head_variant)

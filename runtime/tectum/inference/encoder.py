@@ -84,7 +84,8 @@ class OnnxEncoder:
     ) -> StageOutput:
         """Encode the one argument."""
         (cut,) = args.values()
-        return self.encode(variant, self.sample(cast(Cut, cut)), state, stopper)
+        assert isinstance(cut, Cut)
+        return self.encode(variant, sample_array(cut, self._sensed), state, stopper)
 
     def sample(self, cut: Cut) -> SampleArray:
         """Return `cut` as the array that preprocessing begins with."""
@@ -99,7 +100,8 @@ class OnnxEncoder:
         box: Box | None = None,
     ) -> StageOutput:
         """Encode a sample, or the part of it in `box` where the manifest has a step `around`."""
-        views, session = self._views(sample, box), self.sessions[variant]
+        session, view = self.sessions[variant], View(sample.array, size=sample.size, box=box)
+        views = preprocess.apply(self._before, view) if self._before else [view]
         hold = self._hold if len(views) == 1 else ()
         pieces, computed, carried = [], Computed({}, {}), state or {}
         if self._carries and not carried:
@@ -142,7 +144,7 @@ class OnnxEncoder:
 
     def _views(self, sample: SampleArray, box: Box | None) -> list[View]:
         view = View(sample.array, size=sample.size, box=box)
-        return preprocess.apply(self._before, view) if self._before else [view]
+        return preprocess.apply(self._before, view)
 
     def _output(
         self,
@@ -151,7 +153,8 @@ class OnnxEncoder:
         held: Mapping[str, Held],
         carried: State,
     ) -> StageOutput:
-        arrays = postprocess.apply(self._after, pieces)
+        plain = len(pieces) == 1 and not self._after
+        arrays = pieces[0].arrays if plain else postprocess.apply(self._after, pieces)
         results = self.manifest.results
         if not held:
             here = {item.name: item.taken_from(arrays) for item in results}

@@ -77,10 +77,10 @@ class Session:
         self._session = open_model(str(path), manifest.model, device, self.options)
         check_tensors(manifest, self._session, str(path))
         self.outputs = tuple(output.name for output in manifest.outputs)
-        overlaps = device.concurrent and not device.captures
+        self._overlaps = device.concurrent and not device.captures
         lock = _LOCKS.setdefault(device.name, threading.Lock())
         self._lock: contextlib.AbstractContextManager[object] = (
-            contextlib.nullcontext() if overlaps else lock
+            contextlib.nullcontext() if self._overlaps else lock
         )
         self._rows: dict[str, Rows] = {}
         self._buffers: Buffers | None = None
@@ -128,10 +128,10 @@ class Session:
         options = _run_options()
         stopper.on_stop(lambda: setattr(options, "terminate", True))
         try:
+            if self._overlaps:
+                return self._compute(feeds, stopper, options, hold)
             with self._lock:
-                if stopper.stopped:
-                    raise Cancelled
-                return self._compute(feeds, options, hold)
+                return self._compute(feeds, stopper, options, hold)
         except Cancelled:
             raise
         except Exception as error:
@@ -179,8 +179,10 @@ class Session:
         return self._rows[name]
 
     def _compute(
-        self, feeds: Mapping[str, Tensor], options: Any, hold: Collection[str]
+        self, feeds: Mapping[str, Tensor], stopper: Stopper, options: Any, hold: Collection[str]
     ) -> Computed:
+        if stopper.stopped:
+            raise Cancelled
         if self._buffers is not None:
             return Computed(*self._buffers.run(feeds, options, hold))
         arrays = self._session.run(self.outputs, feeds, options)

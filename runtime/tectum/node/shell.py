@@ -39,8 +39,6 @@ from tectum.pipeline.events import (
     Tick,
 )
 from tectum.pipeline.orders import (
-    Absent,
-    Arg,
     Cancel,
     Close,
     Emit,
@@ -56,7 +54,7 @@ from tectum.pipeline.plan import Plan
 
 __all__ = ["Executor", "Failure", "Shell", "Sink"]
 
-PAPERS_NS = 5_000_000
+PAPERS_NS = 20_000_000
 """For so long papers wait where lanes were given runs: they need the interpreter, too, to begin."""
 
 
@@ -275,19 +273,15 @@ class Shell:
             return
         if self._ready:
             self._start_ready()
-        self._hand_over(run, run.alone)
+        self._hand_over(run.run, run.lane, run.alone)
 
     def _start_ready(self) -> None:
         runs, self._ready = self._ready, []
         for run, job in jobs_of(runs):
-            self._hand_over(run, job)
+            self._hand_over(run.run, run.lane, job)
 
-    def _hand_over(self, run: Ready, job: Callable[[Stopper], object]) -> None:
-        takes = [arg.run for arg in self._running[run.run].args if isinstance(arg, Of)]
-        self._begun |= self._lanes.start(run.run, run.lane, self._kept(run.run, job), takes)
-
-    def _kept(self, run: int, job: Callable[[Stopper], object]) -> Callable[[Stopper], object]:
-        """Return `job` so that what it gives is there for the runs that wait for it."""
+    def _hand_over(self, run: int, lane: int, job: Callable[[Stopper], object]) -> None:
+        """Give a job to its lane, so that what it gives is there for the runs that wait for it."""
 
         def keep(stopper: Stopper) -> object:
             output = job(stopper)
@@ -295,31 +289,34 @@ class Shell:
                 self._outputs[run] = output
             return output
 
-        return keep
+        takes = [arg.run for arg in self._running[run].args if isinstance(arg, Of)]
+        self._begun |= self._lanes.start(run, lane, keep, takes)
 
     def _args_of(self, order: Start) -> dict[str, StageArg]:
         """Return what a run takes; asked for in its lane, when it begins."""
-        return {arg.input: self._resolve(arg, order.stamp_ns) for arg in order.args}
+        args: dict[str, StageArg] = {}
+        for arg in order.args:
+            if isinstance(arg, Picked):
+                messages = tuple([self._messages[ref] for ref in arg.refs])
+                cut = Cut(messages, arg.begin, arg.length, arg.weight_ppm)
+                args[arg.input] = cut if arg.weight_ppm < 0 else blended(cut)
+            elif isinstance(arg, Of):
+                args[arg.input] = self._output_for(arg, order.stamp_ns)
+            else:
+                args[arg.input] = None
+        return args
 
-    def _resolve(self, arg: Arg, trigger_ns: int) -> StageArg:
-        if isinstance(arg, Absent):
-            return None
-        if isinstance(arg, Of):
-            if arg.run not in self._outputs:
-                raise Cancelled
-            stamp_ns = self._stamps_ns[arg.run]
-            age_ns = trigger_ns - stamp_ns + self._offsets_ns[arg.input]
-            return _stamped(self._outputs[arg.run], stamp_ns, age_ns)
-        return blended(self._cut(arg))
+    def _output_for(self, arg: Of, trigger_ns: int) -> StageOutput:
+        if arg.run not in self._outputs:
+            raise Cancelled  # it failed, or was ended early
+        stamp_ns = self._stamps_ns[arg.run]
+        age_ns = trigger_ns - stamp_ns + self._offsets_ns[arg.input]
+        return _stamped(self._outputs[arg.run], stamp_ns, age_ns)
 
     def _newest_ns(self, start: Start) -> int:
         """Return the stamp of the newest sample that a run takes; the trigger's for the head."""
         refs = [ref for arg in start.args if isinstance(arg, Picked) for ref in arg.refs]
         return max((self._messages[ref].header.stamp_ns for ref in refs), default=start.stamp_ns)
-
-    def _cut(self, arg: Picked) -> Cut:
-        messages = tuple([self._messages[ref] for ref in arg.refs])
-        return Cut(messages, arg.begin, arg.length, arg.weight_ppm)
 
     def _take_back(self, done: Done) -> None:
         start = self._running.pop(done.run)

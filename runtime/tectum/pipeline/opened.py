@@ -60,10 +60,6 @@ class OpenSet:
         """Return whether its answer depends on `run`."""
         return self.head is run or run in self.runs
 
-    def is_ordered(self) -> bool:
-        """Return whether nothing is left to order for it."""
-        return self.resolved or self.head is not None
-
     def waiting(self) -> list[Run]:
         """Return the runs that were ordered for it and have not begun."""
         runs = (*self.runs, self.head)

@@ -20,12 +20,13 @@ from collections.abc import Callable
 
 from tectum.errors import ContractError
 from tectum.ledger.digest import DecisionDigest
-from tectum.ledger.row import Outcome, Row
+from tectum.ledger.row import Row
 from tectum.message import Sample
 from tectum.pipeline.ahead import Ahead
 from tectum.pipeline.books import Books
 from tectum.pipeline.committing import Committing
 from tectum.pipeline.computing import Computing
+from tectum.pipeline.emitting import Emitting
 from tectum.pipeline.events import (
     Arrived,
     Delivered,
@@ -41,17 +42,16 @@ from tectum.pipeline.events import (
 from tectum.pipeline.hopping import Hopping
 from tectum.pipeline.losing import Losing
 from tectum.pipeline.opened import OpenSet
-from tectum.pipeline.orders import Close, Emit, Free, Order
+from tectum.pipeline.orders import Free, Order
 from tectum.pipeline.plan import Plan
 from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Run
 from tectum.pipeline.triggering import Triggering
+from tectum.pipeline.waking import Waking
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS, REFUSED
 
 __all__ = ["Pipeline"]
-
-_ROWS_REMEMBERED = 512
 
 
 class Pipeline:
@@ -61,8 +61,6 @@ class Pipeline:
         """Begin with the first event; until then nothing is known."""
         self.plan = plan
         self.digest = DecisionDigest() if digest is None else digest
-        self.rows: deque[Row] = deque(maxlen=_ROWS_REMEMBERED)
-        """The latest closed rows."""
         self._books = books = Books(plan)
         self._losing = Losing(books)
         self._triggering = Triggering(books, self._losing)
@@ -70,14 +68,13 @@ class Pipeline:
         self._committing = Committing(books, self._losing, self._ahead)
         self._computing = Computing(books, self._losing)
         self._hopping = Hopping(books)
-        self._delivering: dict[int, OpenSet] = {}
+        self._emitting = Emitting(books, self._triggering, self.digest)
+        self._waking = Waking(books, self._triggering)
         self._lessons: list[tuple[Run, int]] = []
         """Runs to learn from, still held, and how long they took."""
         self._tidy = True
         self._later: list[Order] = []
         """What tidying up orders: handed out with the next event."""
-        self._wake_ns = self._quiet_ns = NEVER_NS
-        """When a tick is due at the latest, and when the next input would be called silent."""
         self._handlers: dict[type, Callable[..., None]] = {
             Arrived: self._arrived,
             Promised: self._promised,
@@ -116,12 +113,17 @@ class Pipeline:
         """Return when a `Tick` is due at the latest, if nothing else happens before."""
         if not self._tidy:
             self._tidy_up()
-        return self._books.now_ns if self._books.dirty else self._wake_ns
+        return self._books.now_ns if self._books.dirty else self._waking.wake_ns
 
     @property
     def pressing(self) -> bool:
         """Return whether something is to be decided at the next `Tick`, whenever that comes."""
         return self._books.dirty
+
+    @property
+    def rows(self) -> deque[Row]:
+        """Return the latest closed rows."""
+        return self._emitting.rows
 
     @property
     def done(self) -> bool:
@@ -131,7 +133,7 @@ class Pipeline:
     @property
     def waiting(self) -> bool:
         """Return whether an outcome is still owed."""
-        return bool(self._books.open or self._delivering)
+        return bool(self._books.open) or self._emitting.waiting
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return per input what was counted: received, used, and each oddity and loss by name."""
@@ -230,50 +232,39 @@ class Pipeline:
         for other in begun:
             for opened in self._users(other):
                 self._computing.begun(opened, other)
-        foreseen = ok and begun and users and all(opened.is_ordered() for opened in users)
         self._tidy = False
-        if not foreseen:
+        if not (ok and users and self._is_foreseen(run, users)):
             books.dirty = True
-            self._emit(event.now_ns)
+            self._emitting.emit(event.now_ns)
+
+    def _is_foreseen(self, run: Run, users: list[OpenSet]) -> bool:
+        """Return whether all that follows from the end of a run was ordered before."""
+        if self._books.runs.is_idle(run.lane):
+            return False
+        return all(opened.head is not None and not opened.resolved for opened in users)
 
     def _users(self, run: Run) -> list[OpenSet]:
         """Return the sets that wait for a run."""
         return [item for item in self._books.open if not item.resolved and item.uses(run)]
 
     def _delivered(self, event: Delivered) -> None:
-        opened = self._delivering.pop(event.trigger, None)
-        if opened is None:
-            msg = f"trigger {event.trigger} was not being delivered"
-            raise ContractError(msg)
-        books, row = self._books, opened.row
-        row.delivered_ns = event.now_ns
-        self.digest.add(row)
-        self.rows.append(row)
-        books.orders.append(Close(row))
-        self._count_used(opened)
-        for index in range(len(books.ports)):
-            books.unuse(opened, index)
-            books.unpin(opened, index)
-        if opened.head is not None:
-            books.runs.let_go(opened.head, books.orders)
-        self._let_go_of_the_past()
-        books.dirty = True
+        self._emitting.delivered(event.now_ns, event.trigger)
 
     def _stop(self, event: Stopped) -> None:
         self._books.stopped = True
         for opened in self._books.open:
             self._losing.shed(opened, "stopped")
         self._ahead.drop()
-        self._emit(event.now_ns)
+        self._emitting.emit(event.now_ns)
 
     # -- what time decides
 
     def _tick(self, event: Tick) -> None:
         now_ns, books = event.now_ns, self._books
-        if not books.dirty and now_ns < self._wake_ns:
+        if not books.dirty and now_ns < self._waking.wake_ns:
             return
         books.dirty = self._tidy = False
-        if now_ns >= self._quiet_ns:
+        if now_ns >= self._waking.quiet_ns:
             self._hush(now_ns)
         self._triggering.by_time(now_ns)
         for opened in books.open:
@@ -282,7 +273,7 @@ class Pipeline:
             if now_ns >= opened.due_ns:
                 self._losing.by_time(now_ns, opened)
         self._compute(now_ns)
-        self._emit(now_ns)
+        self._emitting.emit(now_ns)
         if not books.orders:
             self._ahead.advance(self._triggering.last_ns)
         elif books.runs.free_lanes():
@@ -313,40 +304,6 @@ class Pipeline:
         opened = [item for item in self._books.open if not item.resolved]
         return sorted(opened, key=lambda item: item.deadline_ns) if len(opened) > 1 else opened
 
-    # -- emitting
-
-    def _emit(self, now_ns: int) -> None:
-        """Emit what is resolved, in acceptance order."""
-        books = self._books
-        while books.open and books.open[0].resolved:
-            opened = books.open.popleft()
-            self._look_at_the_clock(now_ns, opened)
-            opened.row.emitted_ns = now_ns
-            self._delivering[opened.row.trigger] = opened
-            books.orders.append(Emit(opened.row, opened.answer))
-
-    def _look_at_the_clock(self, now_ns: int, opened: OpenSet) -> None:
-        """An answer may have been held up by the set before it: flag or shed what is late now."""
-        if opened.answer is None or now_ns <= opened.deadline_ns:
-            return
-        if now_ns <= self._books.patience_ns(opened):
-            opened.flag("late")
-            return
-        opened.answer = None
-        opened.row.outcome, opened.row.reason = Outcome.SHED, "overrun"
-
-    def _count_used(self, opened: OpenSet) -> None:
-        if opened.answer is not None:
-            for name in opened.present():
-                self._books.by_name[name].raw.counts["used"] += 1
-
-    def _let_go_of_the_past(self) -> None:
-        """Free the samples that no open or later trigger can pick."""
-        books = self._books
-        t_ns = books.open[0].t_ns if books.open else self._triggering.last_ns
-        for port in books.ports:
-            books.release(port.stream.release_before(t_ns - port.alignment.reach_ns()))
-
     # -- tidying up
 
     def _tidy_up(self) -> None:
@@ -358,28 +315,4 @@ class Pipeline:
             books.planner.observe(run, took_ns, ok=run.ok)
             books.runs.let_go(run, books.orders)
         self._lessons.clear()
-        self._look_at_time()
-
-    def _look_at_time(self) -> None:
-        """Find when time alone changes something."""
-        books, now_ns = self._books, self._books.now_ns
-        silent = [port.raw.silent_at_ns(books.started_ns) for port in books.ports]
-        self._quiet_ns = min(silent)
-        wake_ns = min(self._quiet_ns, self._triggering.due(now_ns).at_ns)
-        for opened in books.open:
-            if not opened.resolved and opened.deadline_ns < NEVER_NS:
-                opened.due_ns = self._due_for(now_ns, opened)
-                wake_ns = min(wake_ns, opened.due_ns)
-        self._wake_ns = wake_ns
-
-    def _due_for(self, now_ns: int, opened: OpenSet) -> int:
-        """Return when time alone changes something for this set."""
-        planner = self._books.planner
-        instants = [self._books.patience_ns(opened) + 1, opened.review_ns()]
-        if opened.head is None:
-            instants.append(planner.head_by_ns(opened))
-        if opened.pending:
-            for wait in planner.waits(opened).values():
-                instants += wait
-            instants += [self._books.ports[index].stream.overdue_ns() for index in opened.pending]
-        return min((instant for instant in instants if instant > now_ns), default=NEVER_NS)
+        self._waking.look()

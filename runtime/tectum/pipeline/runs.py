@@ -191,6 +191,10 @@ class Runs:
         """
         return self._free[::-1]
 
+    def is_idle(self, lane: int) -> bool:
+        """Return whether nothing was ordered for a lane that has not ended."""
+        return not self._line.on(lane)
+
     def free_at(self, now_ns: int, never_ns: int) -> list[int]:
         """Return per lane when it is expected free.
 

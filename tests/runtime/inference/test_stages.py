@@ -62,7 +62,7 @@ def test_rules_and_classes_are_stages_too() -> None:
 
 
 WRONG = [
-    ({}, "has not one of the keys model, chain, early, late, objects, python"),
+    ({}, "has not one of the keys model, chain, early, late, objects, over_time, python"),
     ({"modle": {}}, "has not one of the keys .*did you mean 'model'"),
     ({"model": {}}, "stage 'x': model.folder is missing"),
     ({"model": {"folder": "f", "foldre": 1}}, "there is no model in f"),
