@@ -108,12 +108,16 @@ def check_shape(full_name: str, fields: list[str]) -> None:
 def quality(asked: dict[str, Any]) -> Any:
     """Return the QoS profile of `reliability`, `durability`, `depth`."""
     qos = importlib.import_module("rclpy.qos")
-    reliable, lasting = asked["reliability"] == "reliable", asked["durability"] == "transient_local"
+
+    def policy(name: str, value: str) -> Any:
+        found = getattr(qos, name, None) or getattr(qos, "QoS" + name)  # as it was called before
+        return getattr(found, value.upper())
+
     return qos.QoSProfile(
-        history=qos.HistoryPolicy.KEEP_LAST,
+        history=policy("HistoryPolicy", "keep_last"),
         depth=asked["depth"],
-        reliability=getattr(qos.ReliabilityPolicy, "RELIABLE" if reliable else "BEST_EFFORT"),
-        durability=getattr(qos.DurabilityPolicy, "TRANSIENT_LOCAL" if lasting else "VOLATILE"),
+        reliability=policy("ReliabilityPolicy", asked["reliability"]),
+        durability=policy("DurabilityPolicy", asked["durability"]),
     )
 
 
