@@ -85,7 +85,8 @@ def budget_remedy(row: Row, plan: Plan, history: Sequence[Row]) -> str:
 def needed_ns(row: Row, plan: Plan, history: Sequence[Row]) -> tuple[int, bool]:
     """Return what `row` would have needed from the end of its capture, and whether that is exact.
 
-    (0, False) where the ledger does not tell, as for a head that was cut off.
+    (0, False) where the ledger does not tell, as for a head that was cut off, or where more than
+    usual was expected of a stage.
     """
     end_ns = row.stamp_ns + row.span_ns
     if held_up(row):
@@ -95,15 +96,14 @@ def needed_ns(row: Row, plan: Plan, history: Sequence[Row]) -> tuple[int, bool]:
     head_ns = head_median_ns(history)
     if row.head_begin_ns or not head_ns:
         return 0, False
-    if row.head_begin_ns:
-        overdue_ns = row.emitted_ns - row.head_begin_ns
-        return row.head_begin_ns - end_ns + max(head_ns, overdue_ns) + plan.margin_ns, False
     encode = [_left_to_encode_ns(item, row, plan, history) for item in row.inputs]
     if any(left_ns < 0 for left_ns in encode):
         return 0, False
     lanes = max(1, min(plan.lanes, len(encode)))
     encode_ns = max(*encode, sum(encode) // lanes)
-    return row.emitted_ns - end_ns + encode_ns + head_ns + plan.margin_ns, False
+    need_ns = row.emitted_ns - end_ns + encode_ns + head_ns + plan.margin_ns
+    # by what is usual it was in time: it was not usual then, and how much less so is not told
+    return (need_ns, False) if need_ns > plan.budget_ns else (0, False)
 
 
 def held_up(row: Row) -> bool:

@@ -22,6 +22,7 @@ from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.content import Contents, Entry
 from tectum.recording.headers import header_from
+from tectum.recording.numbers import Numbers
 from tectum.recording.order import NEVER_NS, Place, Span, places
 from tectum.recording.restore import KIND_OF, foreign, restored
 from tectum.recording.scan import Count, opened, scanned
@@ -180,12 +181,12 @@ class LogReader:
         half-open. Pictures that were published raw and stored as JPEG come raw, decoded when they
         are looked at, or with `images="stored"` as JPEG.
         """
-        counter: Counter[str] = Counter()
+        numbers = Numbers()
         span = Span(begin_ns, NEVER_NS if end_ns is None else end_ns, order)
         for place in places(self._scan, self._contents, self._data_ids(topics), span):
             entry = self._contents.entries(place.segment)[place.number]
             try:
-                message = self._message(place, entry, counter, raw=images == "published")
+                message = self._message(place, entry, numbers, raw=images == "published")
             except DataError as error:
                 self._scan.complaints.append(f"{error}: left out")
                 continue
@@ -211,7 +212,7 @@ class LogReader:
             yield RawRecord(channel.topic, name, entry.log_ns, entry.data)
 
     def _message(
-        self, place: Place, entry: Entry, counter: Counter[str], *, raw: bool
+        self, place: Place, entry: Entry, numbers: Numbers, *, raw: bool
     ) -> Message | None:
         schema = self._schema(entry.channel)
         if schema == MESSAGE:
@@ -220,12 +221,11 @@ class LogReader:
         if header is not None and schema in KIND_OF:
             return restored(entry.data, schema, header, raw=raw)
         topic = self._scan.channels[entry.channel].topic
-        message = foreign(entry.data, schema, topic, counter[topic], entry.log_ns)
+        message = foreign(entry.data, schema, topic, numbers.seq[topic], entry.log_ns)
         if message is None:
             self.skipped[schema or "no schema"] += 1
-        else:
-            counter[topic] += 1
-        return message
+            return None
+        return numbers.given(message)
 
     def _header(self, segment: int, sequence: int) -> bytes | None:
         """Return the header beside a record; other tools may have moved it to the next chunk."""

@@ -176,8 +176,7 @@ def _audio(header: Header, fields: Any, view: memoryview) -> Message | None:
         return None
     count = view.nbytes // (2 * channels)
     span_ns = count * 1_000_000_000 // rate_hz
-    first = round(header.stamp_ns * rate_hz / 1_000_000_000)  # an index on the stamps' timeline
-    facts = {"rate_hz": rate_hz, "first": first}
+    facts = {"rate_hz": rate_hz}  # the index of its first sample is the reader's to count
     samples = np.frombuffer(bytes(view), "int16").reshape(count, channels)
     return _message(header._replace(span_ns=span_ns, fields=facts), samples)
 

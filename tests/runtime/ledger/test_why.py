@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tectum.ledger.came import came
 from tectum.ledger.reasons import INPUT_REASONS, ROW_REASONS
-from tectum.ledger.row import InputRow, Outcome, Row
+from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.ledger.why import explain, explain_span
 from tectum.message import Sample, SampleRef
 from tectum.pipeline.events import Arrived, Ended, Event, Measured, Stopped
@@ -722,6 +722,28 @@ def test_an_answer_that_an_earlier_trigger_held_up_is_told() -> None:
     assert explain_span([row], PLAN)[1] == (
         "the answer was not ready by its deadline at 00:00:10.000 (1 trigger, shed): the budget "
         "of 100 ms was too short for an earlier trigger that held it up"
+    )
+
+
+def test_no_budget_is_named_that_is_not_above_the_one_that_was_too_short() -> None:
+    # By what is usual (8 and 2 ms) there was time; the planner knew of a slow moment.
+    end = 10_000_000_000
+    usual = Row(
+        3, end - 100 * MS, Outcome.COMPLETE, "complete", head_begin_ns=1, head_end_ns=2 * MS + 1,
+        inputs=(InputRow("camera", Status.FRESH, encode_begin_ns=1, encode_end_ns=8 * MS + 1),),
+    )  # fmt: skip
+    row = Row(
+        4, end, Outcome.SHED, "no_time", blame="cam", deadline_ns=end + 100 * MS,
+        inputs=(InputRow("camera", Status.FRESH, seq=4),),
+        accepted_ns=end + 60 * MS, settled_ns=end + 60 * MS, emitted_ns=end + 60 * MS,
+    )  # fmt: skip
+    wanted = plan(CAMERA)
+    assert explain(row, wanted, [usual]).splitlines()[0] == (
+        "trigger 4 at 00:00:10.000: shed, it arrived 60 ms after its capture, and what was left to "
+        "compute ('cam', which usually takes 8 ms) could not end within the budget of 100 ms"
+    )
+    assert explain_span([usual, row], wanted)[1].endswith(
+        "was too short for 'cam', of which 60 ms were over when the trigger arrived"
     )
 
 

@@ -224,6 +224,30 @@ def test_logs_of_others_are_read_where_their_schemas_are_known(tmp_path: Path) -
     assert found["/tf"].header.fields == {"child_frame_id": "ego"}
 
 
+def test_audio_of_others_is_one_timeline_with_its_lost_blocks_as_gaps(tmp_path: Path) -> None:
+    # 20 ms at 8 kHz, stamped to within 3 ms; block 4 was lost
+    path = tmp_path / "foreign.mcap"
+    with Writer(str(path)) as writer:
+        for number in (0, 1, 2, 3, 5, 6):
+            stamp_ns = AT_NS + number * 20_000_000 + number % 3 * 1_500_000
+            block = RawAudio(
+                timestamp=Timestamp(seconds=stamp_ns // 10**9, nanos=stamp_ns % 10**9),
+                format="pcm-s16",
+                sample_rate=8000,
+                number_of_channels=1,
+                data=bytes(320),
+            )
+            writer.write_message("/mic", block, log_time=stamp_ns, publish_time=stamp_ns)
+
+    with LogReader(path) as reader:
+        headers = [record.message.header for record in reader.messages()]
+        again = [record.message.header for record in reader.messages()]
+    firsts = [header.fields["first"] for header in headers]
+    assert [first - firsts[0] for first in firsts] == [0, 160, 320, 480, 800, 960]
+    assert [header.seq for header in headers] == [0, 1, 2, 3, 4, 5]
+    assert again == headers
+
+
 def test_a_foreign_log_without_chunks_is_read(tmp_path: Path) -> None:
     path = tmp_path / "foreign.mcap"
     with path.open("wb") as out:
