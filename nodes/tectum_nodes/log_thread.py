@@ -7,10 +7,12 @@ is finished, and the rest of the graph goes on.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tectum.clock import NS_PER_S, Clock
@@ -21,6 +23,7 @@ from tectum.recording.series import LogSeries
 __all__ = ["LogThread", "LogThreadLimits"]
 
 _LOOK_EVERY_NS = NS_PER_S
+_NICER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class LogThread:
         return {**texts, "stopped": self.stopped, **self._facts()}
 
     def _run(self) -> None:
+        _yield_to_others()
         try:
             while (batch := self._next()) is not None:
                 for message, arrived_ns in batch:
@@ -182,6 +186,13 @@ class LogThread:
                 f"only {free / 1e6:.0f} MB are free at {folder} and "
                 f"{self._limits.min_free_bytes / 1e6:.0f} MB must stay"
             )
+
+
+def _yield_to_others() -> None:
+    """Let whoever computes answers go first on a busy processor: messages can wait in the queue."""
+    thread = threading.get_native_id()
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
 
 
 def _size(message: Message) -> int:

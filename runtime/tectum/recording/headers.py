@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -36,8 +37,32 @@ def header_record(header: Header) -> Any:
 
 
 def header_bytes(header: Header) -> bytes:
-    """Return the bytes of `header_record`."""
-    data: bytes = header_record(header).SerializeToString()
+    """Return the bytes of a `tectum.Header`; what its topic never changes is made once."""
+    changing = message_class(HEADER)(
+        seq=header.seq,
+        stamp_ns=header.stamp_ns,
+        span_ns=header.span_ns,
+        error_ns=header.error_ns,
+        sent_ns=header.sent_ns,
+        fields=msgpack.packb(dict(header.fields)) if header.fields else b"",
+    )
+    lasting = _lasting(
+        header.topic, header.kind, header.incarnation, header.frame_id, header.buffers
+    )
+    data: bytes = lasting + changing.SerializeToString()  # fields may come in any order
+    return data
+
+
+@lru_cache(256)
+def _lasting(
+    topic: str, kind: Kind, incarnation: int, frame_id: str, buffers: tuple[BufferSpec, ...]
+) -> bytes:
+    record = message_class(HEADER)(
+        topic=topic, kind=kind.value, incarnation=incarnation, frame_id=frame_id
+    )
+    for spec in buffers:
+        record.buffers.add(dtype=spec.dtype, shape=spec.shape)
+    data: bytes = record.SerializeToString()
     return data
 
 

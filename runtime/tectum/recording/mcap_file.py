@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import FileIO
 from typing import Any, Literal
@@ -53,6 +53,11 @@ class McapFile:
         self._file = file
         self._compression = compression
         self._chunk = Chunk()
+        self.message = self._chunk.add
+        """`message(channel, sequence, log_ns, publish_ns, pieces)`: add one to the chunk.
+
+        Returns the bytes of its data, and touches no disk.
+        """
         self._schemas: list[Schema] = []
         self._channels: list[Channel] = []
         self._chunks: list[ChunkIndex] = []
@@ -99,12 +104,6 @@ class McapFile:
         self._channels.append(channel)
         self._chunk.define(_record(channel))
         return number
-
-    def message(
-        self, channel: int, sequence: int, log_ns: int, publish_ns: int, pieces: Iterable[Buffer]
-    ) -> int:
-        """Add a message to the chunk; return the bytes of its data. Touches no disk."""
-        return self._chunk.add(channel, sequence, log_ns, publish_ns, pieces)
 
     def metadata(self, name: str, values: Mapping[str, str]) -> None:
         """Add words by key, before the chunk that is being filled."""

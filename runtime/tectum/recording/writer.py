@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tectum
 from tectum.clock import NS_PER_MS
@@ -64,6 +64,19 @@ class WriteOptions:
     """Replace a file that exists."""
 
 
+class _Place(NamedTuple):
+    """Which channel a record belongs to."""
+
+    topic: str
+    schema: str
+    kind: str
+    """Which the channel names, so that viewers and readers need not look into a record."""
+
+
+_HEADER_PLACE = _Place(HEADERS_TOPIC, HEADER, "")
+_SIGN_PLACE = _Place(SIGNS_TOPIC, HEADER, "")
+
+
 class LogWriter:
     """A log that is being written; a context manager that finishes it."""
 
@@ -83,7 +96,7 @@ class LogWriter:
             if path.is_file():  # nothing is in it, and it would be in the way of the next attempt
                 path.unlink()
             raise
-        self._channels: dict[tuple[str, str, str], int] = {}
+        self._channels: dict[_Place, int] = {}
         self._schemas: dict[str, int] = {}
         self._sequence = 0
         self._flushed_ns: int | None = None
@@ -119,12 +132,11 @@ class LogWriter:
             DataError: the file cannot be written (a full disk), or a picture not encoded.
         """
         header = message.header
+        times = (_clamped(arrived_ns), _clamped(header.stamp_ns))
         if header.kind in _SIGNS:
-            self._add(
-                (SIGNS_TOPIC, HEADER, ""), (header_bytes(header),), arrived_ns, header.stamp_ns
-            )
+            self._add(_SIGN_PLACE, (header_bytes(header),), times)
         else:
-            self._write_data(message, arrived_ns)
+            self._write_data(message, times)
             self.messages += 1
             self._pending += 1
         if header.kind is Kind.LATCHED:
@@ -162,7 +174,7 @@ class LogWriter:
             return
         self._rig = rig
         for topic, schema, data in rig_records(rig, now_ns):
-            self._add((topic, schema, ""), (data,), now_ns, now_ns)
+            self._add(_Place(topic, schema, ""), (data,), (_clamped(now_ns), _clamped(now_ns)))
 
     def flush(self) -> None:
         """Close the chunk and hand everything to the system: a crash no longer takes it.
@@ -210,32 +222,19 @@ class LogWriter:
             )
             self._mcap.metadata("tectum", {"format": FORMAT_VERSION, "tectum": tectum.__version__})
 
-    def _write_data(self, message: Message, arrived_ns: int) -> None:
+    def _write_data(self, message: Message, times: tuple[int, int]) -> None:
         header = message.header
         schema, pieces = stored(message, self._options.images)
         if schema != MESSAGE:
-            self._add(
-                (HEADERS_TOPIC, HEADER, ""), (header_bytes(header),), arrived_ns, header.stamp_ns
-            )
-        self._add((header.topic, schema, header.kind), pieces, arrived_ns, header.stamp_ns)
+            self._add(_HEADER_PLACE, (header_bytes(header),), times)
+        self._add(_Place(header.topic, schema, header.kind), pieces, times)
 
-    def _add(
-        self,
-        place: tuple[str, str, str],
-        pieces: Sequence[Buffer],
-        log_ns: int,
-        publish_ns: int,
-    ) -> None:
-        """Add a record: `place` is its topic, its schema and the kind that its channel names."""
-        self.bytes += self._mcap.message(
-            self._channels.get(place) or self._channel(place),
-            self._sequence,
-            _clamped(log_ns),
-            _clamped(publish_ns),
-            pieces,
-        )
+    def _add(self, place: _Place, pieces: Sequence[Buffer], times: tuple[int, int]) -> None:
+        """Add a record with its log and publish time."""
+        channel = self._channels.get(place) or self._channel(place)
+        self.bytes += self._mcap.message(channel, self._sequence, *times, pieces)
 
-    def _channel(self, place: tuple[str, str, str]) -> int:
+    def _channel(self, place: _Place) -> int:
         topic, schema, kind = place
         if schema not in self._schemas:
             self._schemas[schema] = self._mcap.schema(schema, "protobuf", schema_bytes(schema))
