@@ -19,6 +19,7 @@ from tectum.pipeline.events import Arrived
 from tectum.pipeline.plan import Plan
 from tectum.recording.reader import LogReader
 from tectum.recording.replay import scenario_of
+from tectum.recording.series_reader import open_log
 from tectum.result_stream import Result
 from tectum_launch.compile import load_graph
 from tectum_launch.desk import Desk
@@ -55,7 +56,7 @@ class EmbeddedLog:
         Raises:
             DataError: the log cannot be read, or lacks what an input needs.
         """
-        with LogReader(self._log) as reader:
+        with open_log(self._log) as reader:
             scenario = scenario_of(reader, self.plan)
             stored = _Stored(reader, self.plan)
             desk = self._desk

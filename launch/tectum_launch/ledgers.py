@@ -147,9 +147,9 @@ def _taken(node: str, ledger: Ledger | None, entry: object, path: Path) -> Ledge
 
 def _from_log(path: Path) -> list[Ledger]:
     from tectum.message import Kind  # noqa: PLC0415 - start-up of the command line
-    from tectum.recording.reader import LogReader  # noqa: PLC0415
+    from tectum.recording.series_reader import open_log  # noqa: PLC0415
 
-    with LogReader(path) as reader:
+    with open_log(path) as reader:
         ledgers: dict[str, Ledger] = {}
         for header in reader.latched.values():
             if header.fields.get("fact") == "plan":

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError
-from tectum.recording.reader import LogReader
+from tectum.recording.names import files_of
+from tectum.recording.series_reader import named_log, open_log
 from tectum_launch.document import Document
 from tectum_launch.draft import draft_node
 from tectum_launch.overrides import Addition
@@ -39,8 +40,8 @@ class Recording:
             ConfigError: there is no such file.
         """
         path, _, topics = option.partition(":")
-        log = Path(path).expanduser()
-        if not log.is_file():
+        log = named_log(Path(path).expanduser())
+        if not all(file.is_file() for file in files_of(log)):
             msg = f"--replay {option}: there is no file {path}"
             raise ConfigError(msg)
         return cls(log.resolve(), tuple(filter(None, topics.split(","))), settings or {})
@@ -52,7 +53,7 @@ class Recording:
             DataError: the file is no log.
             ConfigError: a topic that is named is not in it.
         """
-        with LogReader(self.log) as reader:
+        with open_log(self.log) as reader:
             found = tuple(topic for topic in reader.topics if "/@" not in topic)
         for topic in self.topics:
             if topic not in found:

@@ -18,6 +18,7 @@ from tectum.pipeline.plan import Plan
 from tectum.recording.lives import lives_of
 from tectum.recording.reader import LogReader
 from tectum.recording.replay import LifeReport, began_ns, scenario_of
+from tectum.recording.series_reader import open_log
 from tectum.units import parse_duration_ns
 from tectum_launch.fault_plan import FaultPlan, read_faults
 from tectum_launch.graph import FusionPart, Graph
@@ -90,7 +91,7 @@ def simulated(
         DataError: the log cannot be read, or lacks what is needed.
         ConfigError: the graph has no fusion node.
     """
-    with LogReader(log) as reader:
+    with open_log(log) as reader:
         recorded = _recorded_plans(reader) if graph is None else {}
         began, nodes = began_ns(reader), reader.run.get("nodes", {})
     faults = faults or FaultPlan()
@@ -105,7 +106,7 @@ def simulated(
             if graph
             else StageTimes(durations)
         )
-        with LogReader(log) as reader:
+        with open_log(log) as reader:
             scenario = scenario_of(
                 reader,
                 plan,
@@ -149,7 +150,7 @@ def recorded_faults(log: Path, name: str) -> FaultPlan:
         ConfigError: there is no such file, or something in it is wrong.
         DataError: the log cannot be read.
     """
-    with LogReader(log) as reader:
+    with open_log(log) as reader:
         plans, nodes = _recorded_plans(reader), reader.run.get("nodes", {})
     inputs = {node: [item.name for item in plan.inputs] for node, plan in plans.items()}
     return read_faults(name, inputs, nodes)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tectum.clock import GraphClock
 from tectum.errors import ConfigError
-from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import open_log
 from tectum_launch.checks import check_graph
 from tectum_launch.compile import load_graph
 from tectum_launch.fault_plan import fault_text
@@ -114,7 +114,7 @@ def recorded_graph(log: Path) -> str:
         DataError: there is no such recording.
         ConfigError: neither is here.
     """
-    with LogReader(log) as reader:
+    with open_log(log) as reader:
         run = reader.run
     source = run.get("description", {}).get("source", "")
     if source and Path(source).is_file():

@@ -17,6 +17,7 @@ from tectum.message import Kind
 from tectum.pipeline.trace import named, slice_of, trace_of
 from tectum.recording.lives import lives_of
 from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import open_log
 
 __all__ = ["write_trace"]
 
@@ -32,7 +33,7 @@ def write_trace(log: Path, target: Path) -> int:
         DataError: the log cannot be read or has no journal, or the file cannot be written.
     """
     count = 0
-    with LogReader(log) as reader, closing(_opened(target)) as file:
+    with open_log(log) as reader, closing(_opened(target)) as file:
         file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
         for count, event in enumerate(_events(reader), start=1):
             file.write(f"{',' if count > 1 else ''}{json.dumps(event)}\n")

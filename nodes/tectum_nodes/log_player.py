@@ -35,6 +35,7 @@ from tectum.node.base import (
 )
 from tectum.node.fields import Duration
 from tectum.recording.reader import LogReader, Record, matches
+from tectum.recording.series_reader import open_log
 from tectum.units import duration_text
 from tectum_nodes.playback import playback_begin_ns
 from tectum_nodes.playback_desk import PlaybackDesk, PlaybackOrder
@@ -97,13 +98,13 @@ class LogPlayer(SensorNode):
             DataError: the log cannot be read, or has nothing that is wanted.
             ConfigError: a topic that is named is not in the log.
         """
-        with LogReader(Path(config.path).expanduser()) as reader:
+        with open_log(Path(config.path).expanduser()) as reader:
             return {_name(topic, config): kind for topic, kind in _chosen(reader, config).items()}
 
     @classmethod
     def period_ns_of(cls, config: LogPlayerConfig) -> Mapping[str, int]:
         """Return the mean period of each topic, as it is played."""
-        with LogReader(Path(config.path).expanduser()) as reader:
+        with open_log(Path(config.path).expanduser()) as reader:
             return {
                 _name(name, config): round(period_ns / config.rate)
                 for name in _chosen(reader, config)
@@ -113,7 +114,7 @@ class LogPlayer(SensorNode):
     @classmethod
     def rig_of(cls, config: LogPlayerConfig) -> Mapping[str, Any] | None:
         """Return the rig of the recorded graph, or None where it had none."""
-        with LogReader(Path(config.path).expanduser()) as reader:
+        with open_log(Path(config.path).expanduser()) as reader:
             return reader.rig
 
     def open(self, context: Context) -> None:
@@ -122,7 +123,7 @@ class LogPlayer(SensorNode):
         Raises:
             ConfigError: `start` lies behind the end.
         """
-        self._reader = LogReader(Path(self.config.path).expanduser())
+        self._reader = open_log(Path(self.config.path).expanduser())
         self._topics = tuple(_chosen(self._reader, self.config))
         for complaint in self._reader.complaints:
             context.log.warning("%s: %s", self.config.path, complaint)

@@ -24,7 +24,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(short_help="Verify, simulate or play a recording.")
-@click.argument("log", type=_file)
+@click.argument("log", type=click.Path(path_type=Path))
 @click.argument("graph", required=False)
 @click.option(
     "--mode", type=click.Choice(["verify", "simulate", "play"]), default="verify",
@@ -77,7 +77,7 @@ def replay(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Run LOG again.
+    """Run LOG again: a file, the name of a series of files, or a folder with one recording.
 
     GRAPH is the graph to simulate or play it through; default: the one that was recorded.
     With --against or --against-set both graphs are simulated and their decisions compared.

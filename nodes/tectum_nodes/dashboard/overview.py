@@ -16,6 +16,7 @@ from tectum.errors import TectumError
 from tectum.message import Kind
 from tectum.pipeline.plan import Plan
 from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import open_log
 from tectum_nodes.dashboard.frames import frame
 from tectum_nodes.dashboard.slots import Slots
 
@@ -52,7 +53,7 @@ class Overview:
 
     def _run(self) -> None:
         try:
-            with LogReader(self._path) as reader:
+            with open_log(self._path) as reader:
                 self._count(reader)
         except TectumError:
             return  # said by who plays the same recording

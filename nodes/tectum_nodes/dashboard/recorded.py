@@ -17,6 +17,7 @@ from tectum.errors import ConfigError, DataError
 from tectum.message import Kind
 from tectum.pipeline.plan import Plan, plan_from
 from tectum.recording.reader import LogReader, Record
+from tectum.recording.series_reader import open_log
 from tectum_nodes.dashboard.board import Board
 
 __all__ = ["Recorded", "plans_of"]
@@ -42,7 +43,7 @@ class Recorded:
         Raises:
             DataError: it is no recording, or holds nothing to be shown.
         """
-        self.reader = LogReader(path)
+        self.reader = open_log(path)
         self.begin_ns, self.end_ns = self.reader.span_ns
         self.at_ns = self.begin_ns
         self.rate = 0.0

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from tectum.errors import DataError
-from tectum.recording.content import Contents, Entry
+from tectum.recording.content import Contents
+from tectum.recording.copying import Copier, copy_facts
 from tectum.recording.mcap_file import McapFile
 from tectum.recording.names import files_of, missing_parts
 from tectum.recording.reader import LogReader
-from tectum.recording.scan import Scan, opened, scanned
+from tectum.recording.scan import opened, scanned
 from tectum.recording.target import disk_errors, opened_to_write
 
 __all__ = ["MendReport", "mend"]
@@ -78,69 +78,10 @@ def _copy(source: Path, writer: McapFile, copied: set[bytes]) -> list[str]:
     """Copy one file; metadata and attachments that were `copied` are not repeated."""
     with opened(source) as file:
         scan = scanned(file)
-        _copy_facts(scan, writer, copied)
-        copier, contents = _Copier(scan, writer), Contents(file, scan)
+        copy_facts(scan, writer, copied)
+        copier, contents = Copier(scan, writer), Contents(file, scan)
         for number in range(len(scan.segments)):
             for entry in contents.entries(number):
                 copier.copy(entry)
             writer.flush()
         return scan.complaints
-
-
-def _copy_facts(scan: Scan, writer: McapFile, copied: set[bytes]) -> None:
-    for metadata in scan.metadata:
-        key = repr((metadata.name, metadata.metadata)).encode()
-        if key not in copied:
-            copied.add(key)
-            writer.metadata(metadata.name, metadata.metadata)
-    for item in scan.attachments:
-        key = item.name.encode() + sha256(item.data).digest()
-        if key not in copied:
-            copied.add(key)
-            writer.attachment(
-                item.name,
-                item.media_type,
-                item.data,
-                create_ns=item.create_time,
-                log_ns=item.log_time,
-            )
-
-
-class _Copier:
-    """Copies message records; gives schemas and channels new numbers as they come."""
-
-    def __init__(self, scan: Scan, writer: McapFile) -> None:
-        self._scan, self._writer = scan, writer
-        self._channels: dict[int, int] = {}
-        self._schemas: dict[int, int] = {0: 0}
-
-    def copy(self, entry: Entry) -> None:
-        if entry.channel not in self._scan.channels:
-            return  # the reader has complained
-        self._writer.message(
-            self._channel(entry.channel),
-            entry.sequence,
-            entry.log_ns,
-            entry.publish_ns,
-            (entry.data,),
-        )
-
-    def _channel(self, number: int) -> int:
-        if number not in self._channels:
-            channel = self._scan.channels[number]
-            self._channels[number] = self._writer.channel(
-                channel.topic,
-                channel.message_encoding,
-                self._schema(channel.schema_id),
-                channel.metadata,
-            )
-        return self._channels[number]
-
-    def _schema(self, number: int) -> int:
-        schema = self._scan.schemas.get(number)
-        if schema is None:
-            return 0
-        if number not in self._schemas:
-            new = self._writer.schema(schema.name, schema.encoding, schema.data)
-            self._schemas[number] = new
-        return self._schemas[number]

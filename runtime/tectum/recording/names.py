@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["files_of", "life_path", "missing_parts", "part_path", "parts_of"]
+__all__ = ["files_of", "life_path", "missing_parts", "part_path", "parts_of", "series_in"]
 
 _DIGITS = 5
 
@@ -43,3 +43,13 @@ def missing_parts(path: Path) -> list[str]:
     numbers = list(parts_of(path).values())
     missing = sorted(set(range(1, max(numbers, default=0))) - set(numbers))
     return [f"{part_path(path, number).name} is missing" for number in missing]
+
+
+def series_in(folder: Path) -> list[Path]:
+    """Return the names of the recordings in a folder: of a series once, without its numbers."""
+    pattern = rf"(.+)-\d{{{_DIGITS},}}"
+    names: dict[Path, None] = {}
+    for file in sorted(folder.glob("*.mcap")):
+        match = re.fullmatch(pattern, file.stem)
+        names[folder / f"{match.group(1)}{file.suffix}" if match else file] = None
+    return list(names)

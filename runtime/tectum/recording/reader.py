@@ -29,7 +29,7 @@ from tectum.recording.scan import Count, opened, scanned
 from tectum.recording.schemas import HEADER, MESSAGE
 from tectum.recording.writer import HEADERS_TOPIC, LATCHED_PREFIX, RUN_ATTACHMENT, SIGNS_TOPIC
 
-__all__ = ["LogReader", "LogTopic", "RawRecord", "Record", "matches"]
+__all__ = ["LogReader", "LogTopic", "RawRecord", "Record", "joined_topics", "matches"]
 
 
 class Record(NamedTuple):
@@ -331,3 +331,9 @@ def _joined(a: LogTopic, b: LogTopic) -> LogTopic:
     total = a.messages + b.messages
     main = b if a.kind in (None, Kind.LATCHED) else a  # facts may be said on any topic
     return replace(main, messages=total, first_ns=first_ns, last_ns=last_ns)
+
+
+def joined_topics(a: Mapping[str, LogTopic], b: Mapping[str, LogTopic]) -> dict[str, LogTopic]:
+    """Return the topics of two files of one recording, by name."""
+    both = {name: _joined(a[name], b[name]) if name in a else b[name] for name in b}
+    return dict(sorted({**a, **both}.items()))

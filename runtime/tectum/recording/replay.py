@@ -34,6 +34,7 @@ from tectum.pipeline.verify import Verification, verify
 from tectum.recording.durations import RecordedDurations
 from tectum.recording.lives import Life, lives_of
 from tectum.recording.reader import LogReader, Record
+from tectum.recording.series_reader import open_log
 from tectum.sync.fault_line import faulted
 from tectum.sync.faults import Fault
 
@@ -107,7 +108,7 @@ def verify_log(path: Path, node: str | None = None) -> VerifyReport:
     Raises:
         DataError: the log cannot be read, or has no journal.
     """
-    with LogReader(path) as reader:
+    with open_log(path) as reader:
         lives = tuple(_verified(life) for life in lives_of(reader, node))
         return VerifyReport(path, lives, reader.complaints)
 
@@ -134,7 +135,7 @@ def simulate_log(
     Raises:
         DataError: the log cannot be read, or has neither a plan nor what the plan's inputs need.
     """
-    with LogReader(path) as reader:
+    with open_log(path) as reader:
         scenario = scenario_of(reader, plan, node=node, durations=durations, claims=claims)
         return scenario.simulated(faults)
 
