@@ -197,8 +197,9 @@ class Shell:
             self._begun = False
             self._feed(Tick(self._clock.now_ns()))
             wake_ns = self.pipeline.next_wakeup_ns()
-            if self._begun:
-                return min(wake_ns, self._clock.now_ns() + PAPERS_NS)
+            due_ns = self._fresh[0].now_ns + PAPERS_NS
+            if self._begun and self._clock.now_ns() < due_ns:
+                return min(wake_ns, due_ns)
             self._hand_out_papers()
             return wake_ns
 

@@ -15,7 +15,7 @@ from tectum.inference.stage import Cut, OutputSpec, StageOutput
 from tectum.ledger.row import Outcome, Row
 from tectum.message import Kind
 from tectum.node.lanes import Lanes
-from tectum.node.shell import Failure, Shell
+from tectum.node.shell import PAPERS_NS, Failure, Shell
 from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
@@ -218,3 +218,27 @@ def test_a_run_that_hangs_for_two_seconds_costs_its_set_and_at_most_one_more(ben
     assert 10 in lost
     assert len(lost) <= 2
     assert len(bench.rows) == 35
+
+
+def test_papers_wait_while_lanes_begin_but_not_for_ever(bench: Bench) -> None:
+    written: list[int] = []
+    bench.journal = lambda events: written.append(len(events))  # type: ignore[method-assign]
+    bench.shell.turn()
+    for _ in range(8):
+        written.clear()
+        for name in NAMES:
+            array = np.zeros(1, np.float32)
+            stamp_ns = bench.clock.now_ns()
+            message = make_message(
+                f"{name}/x", Kind.TENSOR, array, seq=bench.seq, stamp_ns=stamp_ns
+            )
+            bench.shell.push(name, message)
+        bench.seq += 1
+        wake_ns = bench.shell.turn()
+        assert not written
+        assert wake_ns <= bench.clock.now_ns() + PAPERS_NS
+        bench.clock.advance(PAPERS_NS)
+        bench.shell.turn()
+        assert written
+        bench.settle()
+        bench.clock.advance(PERIOD_NS - PAPERS_NS)
