@@ -15,11 +15,11 @@ from collections import deque
 
 from tectum.errors import WireError
 from tectum.message import AnyArray, BufferSpec
+from tectum.transport.header_parts import buffer_spec
 from tectum.transport.payload import WIRE_DTYPES, HeldPayload
 from tectum.transport.pool_file import PoolFile, lock
 from tectum.transport.reference import Reference, offsets
 from tectum.transport.region import Region
-from tectum.transport.wire import buffer_spec
 
 __all__ = ["OvertakenError", "PoolPayload", "PoolReader"]
 

@@ -22,7 +22,8 @@ from tectum.transport.local_frames import Unpacker, packed
 from tectum.transport.local_socket import listening_at, next_peer, take_away
 from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
-from tectum.transport.wire import encode_header, topic_frame
+from tectum.transport.topic_frames import topic_frame
+from tectum.transport.wire import encode_header
 
 __all__ = ["LocalPort"]
 

@@ -20,9 +20,9 @@ import numpy as np
 from tectum.clock import NS_PER_MS, Clock
 from tectum.errors import ContractError
 from tectum.message import DTYPES, AnyArray, Header, Kind, Value
+from tectum.transport.header_parts import buffer_spec
 from tectum.transport.joining import Guest, guest_of
 from tectum.transport.topics import topic_name
-from tectum.transport.wire import buffer_spec
 
 __all__ = ["STATEMENT", "NoSlotError", "OutboxPublisher", "new_incarnation"]
 

@@ -21,8 +21,9 @@ from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
 from tectum.transport.refusals import LISTENING, Refusals
 from tectum.transport.security import Security
+from tectum.transport.topic_frames import inline_topic, shared_topic, topic_frame
 from tectum.transport.waiter import can_be_read
-from tectum.transport.wire import encode_header, inline_topic, shared_topic, topic_frame
+from tectum.transport.wire import encode_header
 
 __all__ = ["HEARTBEAT_MS", "Port"]
 

@@ -29,14 +29,9 @@ from tectum.transport.outbox import STATEMENT
 from tectum.transport.payload import FramePayload
 from tectum.transport.pool_file import pools_are_possible
 from tectum.transport.reference import Reference
+from tectum.transport.topic_frames import inline_topic, shared_topic, topic_frame, topic_of
 from tectum.transport.waiter import Waiter
-from tectum.transport.wire import (
-    decode_reference,
-    inline_topic,
-    shared_topic,
-    topic_frame,
-    topic_of,
-)
+from tectum.transport.wire import decode_reference
 
 __all__ = ["DEFAULT_HOLD", "Far", "ZmqSubscriber"]
 

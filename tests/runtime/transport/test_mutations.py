@@ -24,7 +24,8 @@ from tectum.transport.local_socket import link_path, listening_at
 from tectum.transport.pool_file import remove_pools
 from tectum.transport.publisher import ZmqPublisher
 from tectum.transport.subscriber import ZmqSubscriber
-from tectum.transport.wire import decode_reference, shared_topic
+from tectum.transport.topic_frames import shared_topic
+from tectum.transport.wire import decode_reference
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(120)]
 CLOCK = GraphClock()

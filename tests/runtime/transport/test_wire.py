@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tectum.errors import ContractError, WireError
 from tectum.message import DTYPES, BufferSpec, Header, Kind
-from tectum.transport.wire import decode, encode, topic_frame
+from tectum.transport.topic_frames import topic_frame
+from tectum.transport.wire import decode, encode
 
 NAMES = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
 INT63 = st.integers(0, 2**63 - 1)
