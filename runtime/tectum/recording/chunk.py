@@ -22,7 +22,8 @@ _MESSAGE_BYTES = _MESSAGE.size - FRAME.size
 """Of a message record, before its data."""
 _INDEX = struct.Struct("<BQHI")
 _INDEX_BYTES = _INDEX.size - FRAME.size
-_FIRST_BYTES = 1 << 16
+_FIRST_BYTES = 3 << 19
+"""Room for a chunk of the usual size; pages that are never touched cost nothing."""
 
 
 class Chunk:

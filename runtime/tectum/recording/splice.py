@@ -9,6 +9,7 @@ back as a view. Fields of a protobuf message may come in any order, so every par
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from tectum.errors import DataError
@@ -42,6 +43,7 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+@lru_cache(1024)
 def bytes_head(number: int, nbytes: int) -> bytes:
     """Return the tag and the length that stand before `nbytes` bytes of field `number`."""
     return varint(number << 3 | _BYTES) + varint(nbytes)
