@@ -53,7 +53,7 @@ QUEUE, SLOP_S = 30, 0.025
 THEIRS, OURS = "ApproximateTimeSynchronizer", "Tectum, bridged"
 GAP_S = 5
 LEAD_S = 1
-WARM_S = 4
+WARM_S = 3
 """Both learn nothing from this on: ours the rhythms of its inputs."""
 
 
@@ -139,7 +139,7 @@ def beside(bench: Bench, filters: Path, seconds: int, domain: int) -> None:
             begin_ns = time.time_ns() + LEAD_S * NS_PER_S
             kill_ns = begin_ns + (WARM_S + seconds) * NS_PER_S
             back_ns = kill_ns + GAP_S * NS_PER_S
-            end_ns = back_ns + 6 * NS_PER_S
+            end_ns = back_ns + 5 * NS_PER_S
             for side in sides.values():
                 side.tell(json.dumps([begin_ns, end_ns]))
             window = range(begin_ns + WARM_S * NS_PER_S, kill_ns - 300 * MS)
@@ -164,7 +164,7 @@ def beside(bench: Bench, filters: Path, seconds: int, domain: int) -> None:
     ours = Judged({item["stamp_ns"]: _picks(at, item) for at, item in results if _real(item)})
     peer = Judged({lidar: (at, camera, imu) for at, lidar, camera, imu in told["sets"]})
     back = sorted((at - stamp) / MS for at, stamp in told["back"] if stamp in window)
-    gap = range(kill_ns + 50 * MS, back_ns - 50 * MS)
+    gap = range(kill_ns + 50 * MS, back_ns + 50 * MS)
     _judge_beside(bench, ours, peer, said, window, back, used)
     _judge_gap(bench, ours, peer, said["lidar"], gap)
 
@@ -325,7 +325,7 @@ def main() -> int:
             f"no --message-filters and no {VARIABLE}: not beside ROS 2's synchronizer\n"
         )
     elif chosen.only != "load":
-        beside(bench, filters.resolve(), 8 if chosen.quick else 30, 21)
+        beside(bench, filters.resolve(), 7 if chosen.quick else 30, 21)
     if chosen.only != "beside":
         load(bench, 6 if chosen.quick else 20, 22)
     return bench.finish(chosen.json)

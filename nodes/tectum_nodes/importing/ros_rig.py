@@ -9,20 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tectum.errors import DataError
 from tectum_nodes.importing.base import node_and_output
-from tectum_nodes.importing.geometry import pose_matrix
 from tectum_nodes.importing.ros_files import Row
 from tectum_nodes.ros2.cdr import Cdr
+from tectum_nodes.ros2.rig_messages import CAMERA_INFO, TRANSFORMS, camera_of, frames_of
 
 __all__ = ["CAMERA_INFO", "STATIC_TRANSFORMS", "TRANSFORMS", "ros_rig"]
 
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-TRANSFORMS = "tf2_msgs/msg/TFMessage"
 STATIC_TRANSFORMS = "/tf_static"
-_OPENCV_MODELS = ("plumb_bob", "rational_polynomial", "")
 
 
 def ros_rig(
@@ -37,7 +32,7 @@ def ros_rig(
     for row, type_name in rows:
         try:
             if type_name == TRANSFORMS:
-                frames |= _transforms(Cdr(row.data))
+                frames |= frames_of(Cdr(row.data))
                 continue
             name, camera = _camera(row, _is_rectified(row.topic, topics), troubles)
         except DataError as error:
@@ -49,23 +44,11 @@ def ros_rig(
 
 
 def _camera(row: Row, rectified: bool, troubles: Counter[str]) -> tuple[str, dict[str, Any] | None]:
-    cdr = Cdr(row.data)
-    _, frame = cdr.header()
-    height, width, model = cdr.integer(), cdr.integer(), cdr.text()
-    distortion = [float(number) for number in cdr.sequence("f8")]
-    k, _, p = cdr.floats(9), cdr.floats(9), cdr.floats(12)
     name, _ = node_and_output(row.topic)
-    if not k[0] or not width or not height:
-        troubles[f"{row.topic}: the camera is not calibrated"] += 1
-        return name, None
-    camera: dict[str, Any] = {"frame": frame or name, "width": width, "height": height}
-    if rectified:
-        return name, {**camera, "projection": np.reshape(p, (3, 4)).tolist(), "distortion": []}
-    if model not in _OPENCV_MODELS:
-        troubles[f"{row.topic}: the distortion model {model!r} is not known and left out"] += 1
-        distortion = []
-    camera["matrix"] = np.reshape(k, (3, 3)).tolist()
-    return name, {**camera, "distortion": distortion if any(distortion) else []}
+    camera, trouble = camera_of(Cdr(row.data), name, rectified=rectified)
+    if trouble:
+        troubles[f"{row.topic}: {trouble}"] += 1
+    return name, camera
 
 
 def _is_rectified(info: str, topics: Sequence[str]) -> bool:
@@ -73,13 +56,3 @@ def _is_rectified(info: str, topics: Sequence[str]) -> bool:
     folder = info.rpartition("/")[0] + "/"
     beside = [name for name in topics if name.startswith(folder) and name != info]
     return bool(beside) and all("rect" in name.removeprefix(folder) for name in beside)
-
-
-def _transforms(cdr: Cdr) -> dict[str, Any]:
-    frames: dict[str, Any] = {}
-    for _ in range(cdr.integer()):
-        _, parent = cdr.header()
-        child = cdr.text()
-        matrix = pose_matrix(cdr.floats(3), cdr.floats(4))
-        frames[child.lstrip("/")] = {"parent": parent.lstrip("/"), "matrix": matrix.tolist()}
-    return frames

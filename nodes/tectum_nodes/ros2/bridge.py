@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,8 +19,8 @@ from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ConfigError, DataError
 from tectum.message import AnyArray, Kind, Message
 from tectum.node.base import Context, Node, NodeConfig
-from tectum_nodes.ros2.config import RELIABLE, SENSOR_DATA, BridgeConfig, ToRos
-from tectum_nodes.ros2.incoming import Incoming
+from tectum_nodes.ros2.config import RELIABLE, BridgeConfig, ToRos
+from tectum_nodes.ros2.incoming import Incoming, asides_of
 from tectum_nodes.ros2.reading import READERS
 from tectum_nodes.ros2.robot_process import Handed, RobotProcess
 from tectum_nodes.ros2.simulated_time import SimulatedTime
@@ -130,8 +131,10 @@ class Ros2Bridge(Node):
             {"topic": topic, "type": self._types[topic], "qos": entry.qos.model_dump()}
             for topic, entry in config.to_ros.items()
         ]
-        if config.clock == "use":
-            hear.append({"topic": "/clock", "type": CLOCK, "qos": SENSOR_DATA.model_dump()})
+        hear += [
+            {"topic": aside.topic, "type": aside.type, "qos": aside.qos.model_dump()}
+            for aside in asides_of(config)
+        ]
         if config.clock == "publish":
             say.append({"topic": "/clock", "type": CLOCK, "qos": RELIABLE.model_dump()})
         shapes = {
@@ -155,7 +158,9 @@ class Ros2Bridge(Node):
             if output:
                 context.name_loss(output, cause, count)
         if self._incoming.complaint:
-            self._refuse(context, output, self._incoming.complaint)
+            self._refuse(context, output or "rig", self._incoming.complaint)
+        if self._incoming.news:
+            self._tell_rig(context)
         arrays: tuple[AnyArray, ...] = ()
         if capture is not None:
             arrays = tuple(_own(context, capture.output, array) for array in capture.arrays)
@@ -171,6 +176,19 @@ class Ros2Bridge(Node):
                 frame_id=capture.frame_id,
                 fields=capture.fields,
             )
+
+    def _tell_rig(self, context: Context) -> None:
+        """Say how cameras project, and keep the whole rig where that is asked for."""
+        rig, news = self._incoming.rig, sorted(self._incoming.news - {""})
+        self._incoming.news.clear()
+        for output in news:
+            context.latch(output, {"fact": "calibration", "rig": rig.of(output)})
+        if self.config.rig:
+            path = Path(self.config.rig).expanduser()
+            try:
+                path.write_text(rig.text(), encoding="utf-8")
+            except OSError as error:
+                self._refuse(context, "rig", f"{path} cannot be written: {error.strerror}")
 
     def _pass_on(self, context: Context) -> None:
         assert self._ear is not None, "only called where there is one"
@@ -210,6 +228,7 @@ class Ros2Bridge(Node):
         for what, content in self._robot.said():
             if what == "unheard":
                 wanted = {entry.topic: entry.type for entry in self.config.from_ros.values()}
+                wanted |= {aside.topic: aside.type for aside in asides_of(self.config)}
                 for words in unheard_words(wanted, content["topics"], content["known"]):
                     context.log.warning("%s", words)
         self._robot.check()

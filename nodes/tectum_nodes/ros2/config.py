@@ -54,6 +54,8 @@ class Quality(NodeConfig):
 
 SENSOR_DATA = Quality(reliability="best_effort")
 """As ROS 2's own profile of that name."""
+STATIC = Quality(reliability="reliable", durability="transient_local", depth=100)
+"""What is said once and kept for who comes later, as /tf_static is."""
 RELIABLE = Quality(reliability="reliable", depth=10)
 
 
@@ -75,6 +77,8 @@ class FromRos(NodeConfig):
     """How long a capture takes, which ROS does not say: 100ms for a lidar's sweep at 10 Hz."""
     frame: str = ""
     """Coordinate frame; default: the header's."""
+    info: RosTopic | None = None
+    """Of a picture: the topic of its CameraInfo, which becomes the output's `calibration`."""
 
 
 class ToRos(NodeConfig):
@@ -104,6 +108,9 @@ class BridgeConfig(NodeConfig):
     """Output of this node -> the topic of ROS 2 that it is."""
     to_ros: dict[RosTopic, ToRos] = Field(default_factory=dict)
     """Topic of ROS 2 -> the topic of the graph that it is."""
+    rig: str = ""
+    """File in which the rig that ROS says is kept (CameraInfo of every `info`, /tf_static), to be
+    named as the graph's `rig`; default: none."""
     clock: Literal["system", "use", "publish"] = "system"
     """`system`: ROS and the graph tell Unix time. `use`: ROS runs on simulated time
     (use_sim_time), which /clock maps to the graph's. `publish`: the graph's time is said on

@@ -29,7 +29,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 PACKAGES = {
     "Image": "sensor_msgs", "CompressedImage": "sensor_msgs", "PointCloud2": "sensor_msgs",
     "Imu": "sensor_msgs", "PoseStamped": "geometry_msgs", "String": "std_msgs",
-    "DiagnosticArray": "diagnostic_msgs", "Clock": "rosgraph_msgs",
+    "CameraInfo": "sensor_msgs", "DiagnosticArray": "diagnostic_msgs", "Clock": "rosgraph_msgs",
 }  # fmt: skip
 S = 1_000_000_000
 
@@ -93,9 +93,15 @@ def text(number):
     return made, made.data.encode()
 
 
+def info(number):
+    made = type_of("CameraInfo")(height=480, width=640, distortion_model="plumb_bob")
+    made.d, made.k = [0.0] * 5, [500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0]
+    return made, b"info"
+
+
 MAKERS = {
     "Image": image, "CompressedImage": compressed, "PointCloud2": cloud, "Imu": imu,
-    "PoseStamped": pose, "String": text,
+    "PoseStamped": pose, "String": text, "CameraInfo": info,
 }  # fmt: skip
 
 

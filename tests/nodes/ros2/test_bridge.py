@@ -19,6 +19,8 @@ from tectum.errors import ConfigError, DeviceError
 from tectum.message import Kind
 from tectum.node.base import Capture
 from tectum.testing import MemoryContext
+from tectum_launch.document import read_document
+from tectum_launch.rig import RigConfig
 from tectum_nodes.ros2 import robot
 from tectum_nodes.ros2.bridge import Ros2Bridge
 from tectum_nodes.ros2.cdr_writer import CdrWriter
@@ -272,6 +274,59 @@ def test_stamps_of_simulated_time_wait_for_the_clock_and_are_mapped_by_it():
     _, losses, capture = incoming.take(Handed(0, 2, 0, picture(5 * S + 3)), STAMP_NS + MS)
     assert losses == {}
     assert taken(capture)[0] == STAMP_NS + 3
+
+
+# -- the rig
+
+
+def camera_info(focal: float = 500.0) -> memoryview:
+    cdr = CdrWriter()
+    cdr.header(STAMP_NS, "lens")
+    cdr.number("I", 480, 640)
+    cdr.text("plumb_bob")
+    cdr.number("I", 5)
+    cdr.floats([0.1, 0.0, 0.0, 0.0, 0.0])
+    cdr.floats([focal, 0, 320, 0, focal, 240, 0, 0, 1])
+    cdr.floats([0.0] * 21)
+    return memoryview(cdr.data())
+
+
+def transform() -> memoryview:
+    cdr = CdrWriter()
+    cdr.number("I", 1)
+    cdr.header(STAMP_NS, "base")
+    cdr.text("lens")
+    cdr.floats([1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 1.0])
+    return memoryview(cdr.data())
+
+
+def test_a_camera_info_is_news_once_and_the_file_is_a_rig_that_a_graph_can_name(tmp_path):
+    entry = {**IMAGE["camera"], "info": "/camera_info"}
+    incoming = Incoming(config(from_ros={"camera": entry}, rig="rig.yaml"), None)
+    incoming.take(Handed(1, 1, 0, camera_info()), S)
+    assert incoming.news == {"camera"}
+    incoming.news.clear()
+    incoming.take(Handed(1, 2, 0, camera_info()), S)
+    assert incoming.news == set()
+    incoming.take(Handed(2, 1, 0, transform()), S)
+    assert incoming.news == {"camera", ""}
+    assert incoming.rig.of("camera")["cameras"]["camera"]["matrix"][0] == [500.0, 0.0, 320.0]
+    assert incoming.complaint == ""
+    (tmp_path / "rig.yaml").write_text(incoming.rig.text())
+    found = RigConfig.model_validate(read_document(tmp_path / "rig.yaml").tree).document()
+    assert found["frames"]["lens"]["parent"] == "base"
+    assert [row[3] for row in found["frames"]["lens"]["matrix"]] == [1.0, 2.0, 3.0, 1.0]
+    assert found["cameras"]["camera"]["frame"] == "lens"
+    assert found["cameras"]["camera"]["distortion"] == [0.1, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_camera_that_is_not_calibrated_and_a_broken_part_are_said():
+    entry = {**IMAGE["camera"], "info": "/camera_info"}
+    incoming = Incoming(config(from_ros={"camera": entry}), None)
+    incoming.take(Handed(1, 1, 0, camera_info(0.0)), S)
+    assert (incoming.news, incoming.complaint) == (set(), "the camera is not calibrated")
+    incoming.take(Handed(1, 2, 0, camera_info()[:60]), S)
+    assert "ends within a field" in incoming.complaint
 
 
 # -- simulated time

@@ -206,6 +206,22 @@ def test_simulated_time_becomes_the_graphs_and_goes_back_to_the_nanosecond(bridg
     assert all(went[stamp] == digest for stamp, digest in back)
 
 
+def test_the_camera_info_of_a_picture_becomes_its_calibration(bridge):
+    run, domain = bridge(from_ros=heard_from("image", info="/camera_info"))
+    ear = run.subscribe("ear", "ros/image")
+    run.spawn()
+    run.start()
+    info = {"/camera_info": {"type": "CameraInfo", "count": 5, "rate": 5}}
+    peer = Peer(domain, say={**info, **said("image", 5, 5)})
+    messages = drained(run, ear, peer)
+    peer.end()
+    (fact,) = [item.header.fields for item in messages if item.header.kind is Kind.LATCHED]
+    assert fact["fact"] == "calibration"
+    camera = fact["rig"]["cameras"]["image"]
+    assert (camera["width"], camera["height"], camera["matrix"][0]) == (640, 480, [500, 0, 320])
+    assert camera["frame"] == "frame of /camera_info"
+
+
 def test_the_graphs_time_is_said_on_clock(bridge):
     run, domain = bridge(clock="publish")
     run.spawn()
