@@ -3,8 +3,9 @@
 First: the same Foxglove messages, uncompressed, written by the `mcap` package and by ours, in turn.
 The package is given messages of generated classes, which it makes into bytes; ours is given
 messages as a node publishes them, makes the records, and writes their headers besides. Shown, not
-judged: the package given bytes that are ready, which spares it half of the work. Every log is read again and compared. Time is that of the processor: what
-is written goes into the memory of the system, and others' work does not count.
+judged: the package given bytes that are ready, which spares it half of the work. Every log is read
+again and compared. Time is that of the processor: what is written goes into the memory of the
+system, and others' work does not count.
 
 Second: a graph of three cameras (30 Hz, 640 x 384, raw, stored as JPEG) and a lidar with its
 recorder off and on, in turn: the latency of its answers, and how many are on time.
