@@ -1,9 +1,15 @@
 """A recorder joins a graph that is running, and the graph does not notice."""
 
+import json
 import signal
+import subprocess
+import sys
 
+import msgpack
 import pytest
 from click.testing import CliRunner
+from mcap.reader import make_reader
+from mcap_protobuf.decoder import DecoderFactory
 
 from tectum.clock import NS_PER_S
 from tectum.errors import DataError
@@ -48,3 +54,30 @@ def test_a_log_that_exists_is_not_replaced(graph_file, launched_graph, tmp_path)
     with pytest.raises(DataError, match="exists"):
         record_run(Joined(tmp_path / "a.mcap"))
     assert (tmp_path / "a.mcap").read_bytes() == b"precious"
+
+
+def test_an_ordinary_reader_finds_all_that_a_run_is(tmp_path, monkeypatch):
+    """Graph, rig, plan, journal, ledger, results and the hashes of models: with `mcap` alone."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    log = tmp_path / "drive.mcap"
+    command = [sys.executable, "-m", "tectum_launch", "launch", "driving", "--duration", "6s"]
+    subprocess.run([*command, "--record", str(log)], capture_output=True, check=False)
+
+    with log.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
+        kept = {item.name: item.data for item in reader.iter_attachments()}
+        facts = {item.name: item.metadata for item in reader.iter_metadata()}
+        last = {item.channel.topic: item for item in reader.iter_decoded_messages()}
+    run = json.loads(kept["tectum/run.json"])
+    assert run["description"]["nodes"].keys() >= {"camera", "lidar", "perception"}
+    assert run["description"]["rig"]["cameras"]
+    assert "tectum/latched/perception/result" in kept  # the plan
+    assert facts["tectum/run"]["graph"] == "driving"
+    assert facts["tectum/recording"]["stopped"] == ""
+    assert last["rig/camera"].schema.name == "foxglove.CameraCalibration"
+    assert last["camera/image"].schema.name == "foxglove.CompressedImage"
+    said = {topic: last[f"perception/{topic}"].decoded_message for topic in ("journal", "ledger")}
+    assert all(message.header.fields for message in said.values())
+    result = msgpack.unpackb(last["perception/result"].decoded_message.header.fields)["result"]
+    assert result["models"].keys() >= {"driving/camera", "driving/lidar"}
+    assert all(len(sha256) == 64 for sha256 in result["models"].values())
