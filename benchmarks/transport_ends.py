@@ -30,6 +30,9 @@ from tectum.transport.subscriber import ZmqSubscriber
 
 CLOCK = GraphClock(0)
 TOPIC = "source/data"
+POLL_NS = 100 * NS_PER_MS
+"""How often a subscriber looks whether it shall stop: rarely, so that transports are measured and
+not the looking."""
 LIVE_NS = 60 * NS_PER_S
 """An end that nobody stops ends by itself."""
 
@@ -274,7 +277,7 @@ def subscriber(job: dict[str, Any]) -> None:
     first_after, begin_cpu, begin_mb = -1.0, 0.0, memory_mb()
     until_ns = CLOCK.now_ns() + LIVE_NS
     while not stop and len(one_way) < job["count"] and CLOCK.now_ns() < until_ns:
-        for stamp_ns, crc, array in end.take(20 * NS_PER_MS):
+        for stamp_ns, crc, array in end.take(POLL_NS):
             now_ns = CLOCK.now_ns()
             if not one_way:
                 begin_cpu = cpu_s()

@@ -168,6 +168,8 @@ class _Link:
         """Add what has come to `come`; return how many bytes that was, 0: the link has ended."""
         try:
             data = self.socket.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return -1
         except OSError:
             return 0
         come += self.unpacker.feed(data)
