@@ -85,7 +85,10 @@ class LatencyModel:
 
     def of(self, stage: str, variant: str) -> Estimate:
         """Return what is known of a stage in a variant; the same object each time."""
-        return self._estimates.setdefault((stage, variant), Estimate())
+        known = self._estimates.get((stage, variant))
+        if known is None:
+            known = self._estimates[stage, variant] = Estimate()
+        return known
 
     def observe(self, stage: str, variant: str, took_ns: int) -> None:
         """Take up one duration."""

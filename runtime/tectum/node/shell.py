@@ -54,8 +54,10 @@ from tectum.pipeline.plan import Plan
 
 __all__ = ["Executor", "Failure", "Shell", "Sink"]
 
+REST_NS = 300_000
+"""For so long the loop leaves the interpreter to lanes that were given runs, so that they begin."""
 PAPERS_NS = 20_000_000
-"""For so long papers wait where lanes were given runs: they need the interpreter, too, to begin."""
+"""Papers and what lies ahead wait for that, but no longer than so."""
 
 
 class Executor(Protocol):
@@ -186,6 +188,8 @@ class Shell:
     def turn(self) -> int:
         """Take completions back, let time decide, carry out; return when to turn again (ns).
 
+        When idle lanes were given runs that is soon: they come first, then papers and the rest.
+
         Raises:
             ContractError: a stage gave what it must not.
             Exception: the sink raised, in this turn or in one of a lane's.
@@ -196,12 +200,11 @@ class Shell:
             self._take_all_back()
             self._begun = False
             self._feed(Tick(self._clock.now_ns()))
-            wake_ns = self.pipeline.next_wakeup_ns()
-            due_ns = self._fresh[0].now_ns + PAPERS_NS
-            if self._begun and self._clock.now_ns() < due_ns:
-                return min(wake_ns, due_ns)
+            now_ns = self._clock.now_ns()
+            if self._begun and now_ns < self._fresh[0].now_ns + PAPERS_NS:
+                return now_ns + REST_NS
             self._hand_out_papers()
-            return wake_ns
+            return self.pipeline.next_wakeup_ns()
 
     def run_ended(self) -> bool:
         """Take a turn in the thread of a lane whose run has ended, unless somebody has it.

@@ -18,11 +18,12 @@ __all__ = ["Hopping"]
 class Hopping:
     """Runs `on: sample` encoders."""
 
-    __slots__ = ("_books",)
+    __slots__ = ("_books", "_ports")
 
     def __init__(self, books: Books) -> None:
         """Run nothing yet."""
         self._books = books
+        self._ports = [port for port in books.ports if port.hops is not None]
 
     def advance(self, port: Port, free_at: list[int]) -> None:
         """Start the next hop of an input, if it has come whole and a lane is free."""
@@ -44,7 +45,7 @@ class Hopping:
 
     def finished(self, run: Run) -> None:
         """Take the output of a hop into the derived stream of its input."""
-        for port in self._books.ports:
+        for port in self._ports:
             if port.hop_run is run and port.hops is not None:
                 port.hop_run = None
                 self._drop_state(port)

@@ -274,10 +274,12 @@ class Pipeline:
                 self._losing.by_time(now_ns, opened)
         self._compute(now_ns)
         self._emitting.emit(now_ns)
-        if not books.orders:
-            self._ahead.advance(self._triggering.last_ns)
-        elif books.runs.free_lanes():
+        if books.orders:
             books.dirty = True  # first things first: what lies ahead is looked at in the next tick
+            return
+        for opened in self._by_deadline()[:1]:
+            self._computing.order_ahead(opened)
+        self._ahead.advance(self._triggering.last_ns)
 
     def _hush(self, now_ns: int) -> None:
         """Call silent who is."""
@@ -296,8 +298,6 @@ class Pipeline:
                 self._hopping.advance(port, free_at)
         for opened in sets:
             self._computing.advance(opened, free_at)
-        for opened in sets[:1]:
-            self._computing.order_ahead(opened)
 
     def _by_deadline(self) -> list[OpenSet]:
         """Return the sets that want an answer, the most urgent first: captures differ in length."""

@@ -15,7 +15,7 @@ from tectum.inference.stage import Cut, OutputSpec, StageOutput
 from tectum.ledger.row import Outcome, Row
 from tectum.message import Kind
 from tectum.node.lanes import Lanes
-from tectum.node.shell import PAPERS_NS, Failure, Shell
+from tectum.node.shell import PAPERS_NS, REST_NS, Failure, Shell
 from tectum.pipeline.events import Event
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
@@ -236,7 +236,7 @@ def test_papers_wait_while_lanes_begin_but_not_for_ever(bench: Bench) -> None:
         bench.seq += 1
         wake_ns = bench.shell.turn()
         assert not written
-        assert wake_ns <= bench.clock.now_ns() + PAPERS_NS
+        assert wake_ns == bench.clock.now_ns() + REST_NS
         bench.clock.advance(PAPERS_NS)
         bench.shell.turn()
         assert written
