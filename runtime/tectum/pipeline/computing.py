@@ -5,9 +5,9 @@ variants it fits; what has to be given up for that is given up here. Results are
 sets by stage and samples.
 
 The most urgent set, when it is settled and there is time to be wrong, has all its work ordered as
-soon as what can begin was: what finds no free lane behind its own runs, the head behind its encoders, so that no lane
-waits for a decision between two of them. What has not begun when the prediction no longer holds,
-or when a more urgent set has come, is withdrawn and decided anew.
+soon as what can begin was: what finds no free lane behind its own runs, the head behind its
+encoders, so that no lane waits for a decision between two of them. What has not begun when the
+prediction no longer holds, or when a more urgent set has come, is withdrawn and decided anew.
 """
 
 from __future__ import annotations
