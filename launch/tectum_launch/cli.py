@@ -17,6 +17,7 @@ from tectum.errors import ConfigError, TectumError
 from tectum_launch.commands.check import check
 from tectum_launch.commands.demo import demo
 from tectum_launch.commands.doctor import doctor
+from tectum_launch.commands.eval_ import eval_
 from tectum_launch.commands.graph import graph
 from tectum_launch.commands.import_ import import_
 from tectum_launch.commands.keys import keys
@@ -64,7 +65,7 @@ def main() -> None:
 
 COMMANDS = (
     demo, doctor, new, launch, check, graph, topics, echo, hz, record, replay, playback, view, why,
-    trace, log, import_, models, nodes, keys, schema,
+    trace, eval_, log, import_, models, nodes, keys, schema,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
