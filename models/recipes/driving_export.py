@@ -4,8 +4,7 @@
 
 Every number in a manifest or model card is measured here, with ONNX Runtime on one thread, on the
 held-out seeds. The camera has a small variant as well, which is what the runtime degrades to.
-(Static quantisation to int8 was tried: on a CPU it was slower than float, 3.3 to 3.7 ms against
-2.8 ms, because so small a network spends its time on converting.)
+`driving_int8.py` then makes the variants in integers.
 """
 
 from __future__ import annotations

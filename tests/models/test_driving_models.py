@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 HEADS = ("driving/head", "driving/head_sum", "driving/head_gated", "driving/head_attention")
 MODELS = ("driving/camera", "driving/lidar", "driving/siren", *HEADS)
 MASKS = tuple(itertools.product((0.0, 1.0), repeat=3))
+INPUTS = {"camera": "image", "lidar": "points"}
 SWEEP_NS = 100_000_000
 HELD_OUT = range(9000, 9016)
 
@@ -151,24 +152,35 @@ def test_an_encoder_sees_road_users_far_better_than_chance(name):
     assert average_precision(expected, found) > 4 * expected.mean()
 
 
-def test_the_small_camera_is_smaller_and_nearly_as_good_and_the_head_takes_it():
-    folder, run = find("driving/camera"), session("driving/camera", "small")
-    best, small = (v.file for v in read_manifest(folder).variants)
-    assert (folder / small).stat().st_size < (folder / best).stat().st_size
+CHEAPER = [(name, label) for name, label in variants() if label != "fp32"]
+
+
+@pytest.mark.parametrize(("model", "variant"), CHEAPER)
+def test_a_cheaper_variant_is_smaller_and_nearly_as_good_and_the_head_takes_it(model, variant):
+    manifest = read_manifest(find(model))
+    best, cheaper = (manifest.folder / manifest.variant(v).file for v in ("fp32", variant))
+    assert cheaper.stat().st_size < best.stat().st_size
     expected, alone, together = [], [], []
     for seed in HELD_OUT:
         scene = World(DriveConfig(seed, WEATHERS[seed % 4])).at(seed * 10**9)
         expected.append(truth.occupancy(scene))
-        embedding, decision = run.run(None, {"image": camera.render(scene)[None]})
-        points = session("driving/lidar").run(None, {"points": lidar.sweep(scene)})[0]
-        feed = {"camera": embedding, "lidar": points, "siren": np.zeros((1, 32), np.float32)}
+        given = {"camera": camera.render(scene)[None], "lidar": lidar.sweep(scene)}
+        feed, name = {"siren": np.zeros((1, 32), np.float32)}, model.partition("/")[2]
+        for sense, value in given.items():
+            run = session(f"driving/{sense}", variant if sense == name else None)
+            feed[sense], decision, *_ = run.run(None, {INPUTS[sense]: value})
+            if sense == name:
+                alone.append(decision)
         feed["present"] = np.array([[1, 1, 0]], np.float32)
         feed["age"] = np.zeros((1, 3), np.float32)
-        alone.append(decision)
         together.append(session("driving/head").run(None, feed)[0])
     expected = np.array(expected)
     single, both = (average_precision(expected, np.concatenate(x)) for x in (alone, together))
     assert both > single > 4 * expected.mean()
+
+
+def test_camera_and_lidar_have_variants_in_integers():
+    assert {("driving/camera", "int8"), ("driving/lidar", "int8")} <= set(CHEAPER)
 
 
 def test_the_siren_is_heard():
