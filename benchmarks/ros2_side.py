@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -135,6 +136,7 @@ def synchronize(plan: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     rclpy.init(args=[])
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody measures any more
     {"publish": publish, "synchronize": synchronize}[sys.argv[1]](json.loads(sys.argv[2]))
     sys.stdout.flush()
     os._exit(0)  # the thread that spins would be ended in the middle

@@ -194,7 +194,11 @@ def cpu_s(pids: Sequence[int]) -> float:
     """Return the processor time of processes."""
     total = 0
     for pid in pids:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        try:
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError as error:
+            msg = f"process {pid} of the run has died: this is no measurement, repeat it"
+            raise RuntimeError(msg) from error
         total += int(words[11]) + int(words[12])
     return total / os.sysconf("SC_CLK_TCK")
 

@@ -31,6 +31,8 @@ __all__ = ["Ros2Bridge"]
 
 _WAIT_NS = 20 * NS_PER_MS
 _LOOK_EVERY_NS = 200 * NS_PER_MS
+_AT_ONCE = 32
+"""Messages that are taken before the loop's housekeeping has its turn."""
 
 
 class Ros2Bridge(Node):
@@ -102,8 +104,8 @@ class Ros2Bridge(Node):
             until_ns = context.clock.now_ns() + _WAIT_NS
             if self.config.clock == "publish":
                 until_ns = min(until_ns, clock_ns)
-            self._wait(context, until_ns)
-            while arrived:
+            self._wait(context, 0 if arrived else until_ns)
+            for _ in range(min(len(arrived), _AT_ONCE)):
                 self._take(context, *arrived.popleft())
             now_ns = context.clock.now_ns()
             if self._ear is not None:

@@ -5,19 +5,21 @@ Needs a Python with rclpy (`TECTUM_ROS2_PYTHON`), and a network of its own: `.ci
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.message import Kind, Message
 from tectum.node.control import Order, State
 from tectum.testing.processes import ProcessRun
@@ -324,19 +326,16 @@ nodes:
 
 def test_each_lidar_message_of_ros_has_its_fused_result_in_ros(tmp_path):
     domain = next(DOMAINS)
-    path = tmp_path / "graph.yaml"
-    path.write_text(GRAPH.format(python=PYTHON, domain=domain))
-    command = ["tectum", "launch", str(path), "--duration", "20s"]
-    graph = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peer = Peer(
-        domain,
-        say={**said("image", 100, 20), **said("points", 50, 10)},
-        hear={"/fused": "String", "/diagnostics": "DiagnosticArray"},
-        expect={"/fused": 50, "/diagnostics": 50},
-    )
-    found = peer.end()
-    graph.send_signal(signal.SIGINT)
-    output, _ = graph.communicate(timeout=30)
+    with launched(tmp_path, domain) as (graph, _):
+        peer = Peer(
+            domain,
+            say={**said("image", 100, 20), **said("points", 50, 10)},
+            hear={"/fused": "String", "/diagnostics": "DiagnosticArray"},
+            expect={"/fused": 50, "/diagnostics": 50},
+        )
+        found = peer.end()
+        graph.send_signal(signal.SIGINT)
+        output, _ = graph.communicate(timeout=30)
     results = [json.loads(item[4]) for item in found["heard"]["/fused"]]
     answered = {item["stamp_ns"]: item for item in results if not item["flags"]}
     stamps = [stamp for stamp, _ in found["said"]["/points"]]
@@ -350,6 +349,65 @@ def test_each_lidar_message_of_ros_has_its_fused_result_in_ros(tmp_path):
     assert sum(stamp in pictures for stamp in used) >= 25
     assert {item[0] for item in found["heard"]["/diagnostics"]} >= set(stamps)
     assert all(item["schema"] == "tectum.result/1" for item in results)
+
+
+def test_a_graph_brings_its_bridge_back_when_the_robots_half_dies(tmp_path):
+    domain = next(DOMAINS)
+    with launched(tmp_path, domain) as (graph, folder):
+        speak(domain, 5)
+        first = robot_of(folder, other_than=0)
+        os.kill(first, signal.SIGKILL)
+        second = robot_of(folder, other_than=first)
+        found = speak(domain, 30)
+        graph.send_signal(signal.SIGINT)
+        output, _ = graph.communicate(timeout=30)
+    assert second != first
+    assert "the robot's half of the bridge was killed by signal 9" in output
+    answered = {json.loads(item[4])["stamp_ns"] for item in found["heard"]["/fused"]}
+    assert [stamp for stamp, _ in found["said"]["/points"] if stamp not in answered] == [], output
+
+
+def speak(domain: int, count: int) -> dict[str, dict[str, list[Any]]]:
+    """Let a peer say so many clouds, and pictures beside them, and hear the results."""
+    say = {**said("image", 2 * count, 20), **said("points", count, 10)}
+    return Peer(domain, say=say, hear={"/fused": "String"}, expect={"/fused": count}).end()
+
+
+@contextlib.contextmanager
+def launched(tmp_path: Path, domain: int) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Launch the graph; give its process and the folder of its run."""
+    path = tmp_path / "graph.yaml"
+    path.write_text(GRAPH.format(python=PYTHON, domain=domain))
+    with tempfile.TemporaryDirectory(prefix="tr") as folder:
+        graph = subprocess.Popen(
+            ["tectum", "launch", str(path), "--duration", "90s"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "XDG_RUNTIME_DIR": folder},
+        )
+        try:
+            yield graph, Path(folder)
+        finally:
+            if graph.poll() is None:
+                graph.terminate()
+                graph.communicate(timeout=30)
+
+
+def robot_of(folder: Path, other_than: int) -> int:
+    """Wait for the robot's half of the bridge of the run in `folder`, and return its process."""
+    clock = GraphClock()
+    until_ns = clock.now_ns() + 40 * NS_PER_S
+    while clock.now_ns() < until_ns:
+        clock.sleep_until_ns(clock.now_ns() + 100 * NS_PER_MS)
+        for file in folder.glob("tectum/*/run.json"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = json.loads(file.read_text())["nodes"]["ros"].get("pid")
+                (robot,) = robots_of(pid) if pid else ()
+                if robot != other_than:
+                    return robot
+    msg = "no robot's half came"
+    raise TimeoutError(msg)
 
 
 def test_kinds_are_those_of_the_graph():
