@@ -117,9 +117,9 @@ LIMITS = {
     "sensor 1.8 m above the ground; needs a point.",
     "siren": "Knows two-tone and wailing sirens as the simulator makes them. It hears that a siren "
     "comes nearer by its Doppler shift and loudness, so a siren at rest is undecided; ahead or "
-    "behind it tells by how much the pitch is shifted: right for 97 % of sirens that approach. It has no variant in "
-    "integers: the one that was tried was slower (0.84 times as fast), since its spectrum needs "
-    "more than 8 bits.",
+    "behind it tells by how much the pitch is shifted: right for 97 % of sirens that approach. "
+    "It has no variant in integers: the one that was tried was slower (0.84 times as fast), since "
+    "its spectrum needs more than 8 bits.",
     "head": "What no present modality senses it fills in from where road users usually are. With "
     "no modality at all its answer is that prior. Without sound its siren outputs are a guess: "
     "neither camera nor lidar tell it of a siren. Velocities are what usually moves so in such a "
