@@ -34,7 +34,8 @@ from tectum.node.base import (
     SensorNode,
 )
 from tectum.node.fields import Duration
-from tectum.recording.reader import LogReader, Record, matches
+from tectum.recording.log_topics import matches
+from tectum.recording.reader import LogReader, Record
 from tectum.recording.series_reader import open_log
 from tectum.units import duration_text
 from tectum_nodes.playback import playback_begin_ns

@@ -17,10 +17,11 @@ from tectum.message import Kind
 from tectum.recording.content import Contents, Entry
 from tectum.recording.copying import Copier, copy_facts
 from tectum.recording.headers import header_from
+from tectum.recording.log_topics import matches
 from tectum.recording.mcap_file import McapFile
 from tectum.recording.names import files_of
 from tectum.recording.order import NEVER_NS
-from tectum.recording.reader import LogReader, matches
+from tectum.recording.reader import LogReader
 from tectum.recording.scan import PARSE_ERRORS, Scan, opened, scanned
 from tectum.recording.series_reader import named_log, open_log
 from tectum.recording.target import disk_errors, opened_to_write

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tectum.clock import NS_PER_S
+from tectum.recording.log_topics import LogTopic
 from tectum.recording.names import files_of, missing_parts
-from tectum.recording.reader import LogReader, LogTopic
+from tectum.recording.reader import LogReader
 
 __all__ = ["info_document", "info_text"]
 

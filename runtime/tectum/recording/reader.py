@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,6 +20,7 @@ from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.content import Contents, Entry
 from tectum.recording.headers import header_from
+from tectum.recording.log_topics import LogTopic, counts_of, joined, matches, summed
 from tectum.recording.numbers import Numbers
 from tectum.recording.order import NEVER_NS, Place, Span, places
 from tectum.recording.restore import KIND_OF, foreign, restored
@@ -29,7 +28,7 @@ from tectum.recording.scan import Count, opened, scanned
 from tectum.recording.schemas import HEADER, MESSAGE
 from tectum.recording.writer import HEADERS_TOPIC, LATCHED_PREFIX, RUN_ATTACHMENT, SIGNS_TOPIC
 
-__all__ = ["LogReader", "LogTopic", "RawRecord", "Record", "joined_topics", "matches"]
+__all__ = ["LogReader", "RawRecord", "Record"]
 
 
 class Record(NamedTuple):
@@ -46,26 +45,6 @@ class RawRecord(NamedTuple):
     schema: str
     log_ns: int
     data: memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class LogTopic:
-    """What a log has of one topic."""
-
-    name: str
-    kind: Kind | None
-    """None: a schema that is not a message of ours."""
-    schema: str
-    messages: int
-    first_ns: int
-    """Log time of the first message."""
-    last_ns: int
-
-    @property
-    def period_ns(self) -> int:
-        """Return the mean time from message to message; 0 where there are not two."""
-        steps = self.messages - 1
-        return (self.last_ns - self.first_ns) // steps if steps > 0 else 0
 
 
 class LogReader:
@@ -119,7 +98,7 @@ class LogReader:
             name = schema.name if schema is not None else ""
             topic = LogTopic(channel.topic, self._kind(channel_id), name, *count)
             before = found.get(topic.name)
-            found[topic.name] = topic if before is None else _joined(before, topic)
+            found[topic.name] = topic if before is None else joined(before, topic)
         return dict(sorted(found.items()))
 
     @property
@@ -259,10 +238,10 @@ class LogReader:
 
     def _counted(self) -> dict[int, Count]:
         """Return the counts per channel, from the index, or by reading where there is none."""
-        counts = _summed(segment.counts for segment in self._scan.segments)
+        counts = summed(segment.counts for segment in self._scan.segments)
         if {channel: count.records for channel, count in counts.items()} != self._scan.totals:
             numbers = range(len(self._scan.segments))
-            counts = _summed(_counts_of(self._contents.entries(number)) for number in numbers)
+            counts = summed(counts_of(self._contents.entries(number)) for number in numbers)
         return {channel: count for channel, count in counts.items() if self._is_known(channel)}
 
     def _is_known(self, channel: int) -> bool:
@@ -296,44 +275,3 @@ def _moment(time_ns: int) -> str:
         return f"{datetime.fromtimestamp(time_ns / NS_PER_S, tz=UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
     except (OverflowError, ValueError):
         return f"{time_ns} ns"
-
-
-def matches(topic: str, patterns: Iterable[str]) -> bool:
-    """Return whether `topic` is one of `patterns`, or fits one with `*` in it."""
-    return any(topic == pattern or fnmatchcase(topic, pattern) for pattern in patterns)
-
-
-def _summed(parts: Iterable[Mapping[int, Count]]) -> dict[int, Count]:
-    total: dict[int, Count] = {}
-    for counts in parts:
-        for channel, count in counts.items():
-            before = total.get(channel)
-            total[channel] = count if before is None else _sum(before, count)
-    return total
-
-
-def _counts_of(entries: list[Entry]) -> dict[int, Count]:
-    counts: dict[int, Count] = {}
-    for entry in entries:
-        count = Count(1, entry.log_ns, entry.log_ns)
-        before = counts.get(entry.channel)
-        counts[entry.channel] = count if before is None else _sum(before, count)
-    return counts
-
-
-def _sum(a: Count, b: Count) -> Count:
-    first_ns, last_ns = min(a.first_ns, b.first_ns), max(a.last_ns, b.last_ns)
-    return Count(a.records + b.records, first_ns, last_ns)
-
-
-def _joined(a: LogTopic, b: LogTopic) -> LogTopic:
-    first_ns, last_ns = min(a.first_ns, b.first_ns), max(a.last_ns, b.last_ns)
-    total = a.messages + b.messages
-    main = b if a.kind in (None, Kind.LATCHED) else a  # facts may be said on any topic
-    return replace(main, messages=total, first_ns=first_ns, last_ns=last_ns)
-
-
-def joined_topics(a: Mapping[str, LogTopic], b: Mapping[str, LogTopic]) -> dict[str, LogTopic]:
-    """Return the topics of two files of one recording, by name."""
-    both = {name: _joined(a[name], b[name]) if name in a else b[name] for name in b}
-    return dict(sorted({**a, **both}.items()))

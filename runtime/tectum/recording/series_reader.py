@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from tectum.errors import DataError
 from tectum.message import Header
+from tectum.recording.log_topics import LogTopic, joined_topics
 from tectum.recording.names import files_of, missing_parts, series_in
-from tectum.recording.reader import LogReader, LogTopic, RawRecord, Record, joined_topics
+from tectum.recording.reader import LogReader, RawRecord, Record
 
 __all__ = ["SeriesReader", "named_log", "open_log"]
 

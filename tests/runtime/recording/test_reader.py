@@ -19,7 +19,8 @@ from mcap_protobuf.writer import Writer
 from tectum.errors import DataError
 from tectum.message import Kind, Message
 from tectum.recording.info import info_document, info_text
-from tectum.recording.reader import LogReader, matches
+from tectum.recording.log_topics import matches
+from tectum.recording.reader import LogReader
 from tectum.recording.store import ImageStorage
 from tectum.recording.writer import LogWriter, WriteOptions
 from tectum.testing.messages import make_message
