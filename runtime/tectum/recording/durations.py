@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import median_low
 
+from tectum.errors import ContractError
 from tectum.pipeline.events import Event, Finished
 from tectum.pipeline.orders import Arg, Of, Picked, Start
 from tectum.pipeline.pipeline import Pipeline
@@ -40,14 +41,24 @@ class RecordedDurations:
         """Stages that ran though nothing said how long they take."""
 
     def learn(self, plan: Plan, journal: Iterable[Event]) -> None:
-        """Learn from a journal what each run was run on and how long it took."""
+        """Learn from a journal what each run was run on and how long it took.
+
+        The journal of another version, whose pipeline would have decided otherwise, is followed as
+        long as it can be.
+        """
         pipeline = Pipeline(plan)
         keys: dict[int, _Key] = {}
         started: dict[int, Start] = {}
         for event in journal:
-            if isinstance(event, Finished) and event.run in started:
+            if isinstance(event, Finished):
+                if event.run not in started:
+                    return
                 self._learn(started.pop(event.run), keys[event.run], event)
-            for order in pipeline.feed(event):
+            try:
+                orders = pipeline.feed(event)
+            except ContractError:
+                return
+            for order in orders:
                 if isinstance(order, Start):
                     started[order.run] = order
                     keys[order.run] = _key(order, keys)

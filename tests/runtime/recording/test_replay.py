@@ -13,7 +13,16 @@ from tectum.clock import NS_PER_MS as MS
 from tectum.errors import DataError
 from tectum.ledger.codec import row_document
 from tectum.message import Kind, Message, Sample
-from tectum.pipeline.events import Arrived, Ended, Event, Finished, Measured, Missed, Stopped
+from tectum.pipeline.events import (
+    Arrived,
+    Delivered,
+    Ended,
+    Event,
+    Finished,
+    Measured,
+    Missed,
+    Stopped,
+)
 from tectum.pipeline.orders import Start
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan, plan_document
 from tectum.pipeline.simulate import Simulation, simulate
@@ -258,6 +267,23 @@ def test_recorded_durations_bring_the_recorded_decisions_back(live: Recorded) ->
     recorded = [event for event in live.run.journal if isinstance(event, Finished)]
     again = [event for event in found.journal if isinstance(event, Finished)]
     assert [event.compute_ns for event in again] == [event.compute_ns for event in recorded]
+
+
+def test_the_journal_of_another_version_is_simulated_all_the_same(
+    live: Recorded, tmp_path: Path
+) -> None:
+    """Its pipeline decided otherwise: what it was told then makes no sense to this one."""
+    middle = len(live.run.journal) // 2
+    nonsense = [Delivered(live.run.journal[middle].now_ns, 1000), Finished(START_NS, 999, "ok", 1)]
+    for event in nonsense:
+        journal = [*live.run.journal[:middle], event, *live.run.journal[middle:]]
+        other = record(
+            tmp_path / f"{type(event).__name__}.mcap", replace(live.run, journal=journal)
+        )
+        found = simulate_log(other.path)
+        assert [row.stamp_ns for row in found.rows] == [row.stamp_ns for row in live.run.rows]
+        (life,) = verify_log(other.path).lives
+        assert life.difference
 
 
 def test_a_table_goes_before_what_was_recorded(live: Recorded) -> None:
