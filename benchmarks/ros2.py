@@ -38,6 +38,7 @@ from ros2_sides import (
     cpu_s,
     graph,
     graph_text,
+    heard,
     pause,
     processes_of,
     publisher,
@@ -132,10 +133,8 @@ def beside(bench: Bench, filters: Path, seconds: int, domain: int) -> None:
                 "synchronize", domain, topics=[(item.topic, item.type) for item in BESIDE],
                 filters=str(filters), queue=QUEUE, slop_s=SLOP_S, fused="/bench/fused",
             )  # fmt: skip
-            theirs.ready()
+            theirs.is_ready()
             sides = publishers(BESIDE, domain, 2)
-            for side in sides.values():
-                side.ready()
             begin_ns = time.time_ns() + LEAD_S * NS_PER_S
             kill_ns = begin_ns + (WARM_S + seconds) * NS_PER_S
             back_ns = kill_ns + GAP_S * NS_PER_S
@@ -154,8 +153,7 @@ def beside(bench: Bench, filters: Path, seconds: int, domain: int) -> None:
             sides["camera"].process.kill()
             said_before = sides["camera"].end()
             _until(back_ns)
-            again = publisher(CAMERA, domain, 2, 7)
-            again.ready()
+            again = heard(publisher(CAMERA, domain, 2, 7), CAMERA, domain, 2, 7)
             again.tell(json.dumps([time.time_ns(), end_ns]))
             said = {name: sorted(side.end()) for name, side in sides.items() if name != "camera"}
             said["camera"] = sorted(said_before + again.end())
@@ -261,8 +259,6 @@ def load(bench: Bench, seconds: int, domain: int) -> None:
         os.environ["XDG_RUNTIME_DIR"] = name
         with graph(folder, graph_text(LOAD, domain, "")) as run, listen(["ros/*"], run) as ear:
             sides = publishers(LOAD, domain, 1)
-            for side in sides.values():
-                side.ready()
             begin_ns = time.time_ns() + LEAD_S * NS_PER_S
             end_ns = begin_ns + seconds * NS_PER_S
             for side in sides.values():

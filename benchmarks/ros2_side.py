@@ -77,7 +77,7 @@ def publish(plan: dict[str, Any]) -> None:
     node = rclpy.create_node("publisher_" + plan["name"])
     publisher = node.create_publisher(TYPES[plan["type"]], plan["topic"], RELIABLE)
     threading.Thread(target=lambda: rclpy.spin(node), daemon=True).start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + plan["discovery_s"]
     while publisher.get_subscription_count() < plan["subscribers"] and time.monotonic() < until:
         pause(0.02)
     say("ready" if publisher.get_subscription_count() >= plan["subscribers"] else "nobody")
