@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tectum.ledger.misses import miss_sentence
 from tectum.ledger.reasons import ROW_REASONS
 from tectum_launch.assertions import Verdict
 from tectum_launch.graph import Graph
@@ -162,6 +163,8 @@ def fusion_text(name: str, document: Mapping[str, Any]) -> list[str]:
     for code, count in document["reasons"].items():
         if code != "complete":
             lines.append(f"  {count} x {ROW_REASONS.get(code, code)}")
+    missed = miss_sentence(document.get("misses", {}), document["triggers"])
+    lines += [f"  {missed}"] if missed else []
     lines += [f"  {line}" for line in _latency_lines(document)]
     for key, item in document["inputs"].items():
         missing = ", ".join(f"{count} {code}" for code, count in item["missing"].items())

@@ -15,6 +15,7 @@ from typing import Any
 
 from tectum.ledger.clock_words import CLOCK_CHANGES, clock_sentence
 from tectum.ledger.histogram import Histogram
+from tectum.ledger.misses import Misses
 from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.pipeline.orders import Note
 from tectum.pipeline.plan import InputPlan, Plan
@@ -40,6 +41,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self.blame: Counter[str] = Counter()
+        self.misses = Misses(plan)
         self.latency = Histogram()
         self.age = Histogram()
         self._plan = plan
@@ -58,6 +60,7 @@ class Tally:
         self.flags.update(row.flags)
         if row.blame:
             self.blame[row.blame] += 1
+        self.misses.add(row)
         self._outcome_gap.add(row.delivered_ns)
         for item in row.inputs:
             self._inputs[item.name].add(item)
@@ -75,7 +78,10 @@ class Tally:
         return self.on_time / self.triggers if self.triggers else 1.0
 
     def summary(self) -> dict[str, Any]:
-        """Return the totals that fit into a health message."""
+        """Return the totals that fit into a health message, and who caused the latest misses."""
+        return {**self._totals(), "recent_misses": self.misses.recent()}
+
+    def _totals(self) -> dict[str, Any]:
         return {
             "triggers": self.triggers,
             "outcomes": {outcome.value: self.outcomes[outcome.value] for outcome in Outcome},
@@ -95,11 +101,12 @@ class Tally:
             unexplained: how many messages were lost without anyone claiming them.
         """
         return {
-            **self.summary(),
+            **self._totals(),
             "late": self.late,
             "reasons": dict(self.reasons.most_common()),
             "flags": dict(self.flags.most_common()),
             "blame": dict(self.blame.most_common()),
+            "misses": self.misses.document(),
             "age_ms": quantiles(self.age, (0.5, 0.95, 0.99)),
             "phases_ms": {name: quantiles(h, (0.5, 0.95)) for name, h in self._phases.items()},
             "longest_gap_ms": {
