@@ -126,7 +126,9 @@ class Desk:
         now_ns = self._context.clock.now_ns()
         if now_ns >= self._next_health_ns:
             self._next_health_ns = now_ns + _HEALTH_EVERY_NS
-            health = {"state": "running", **self._document(subscriber), **self._listening()}
+            recent = {"recent_misses": self._tally.misses.recent()}
+            document = self._document(subscriber)
+            health = {"state": "running", **document, **recent, **self._listening()}
             self._context.publish("health", Kind.HEALTH, stamp_ns=now_ns, fields=health)
         if now_ns >= self._next_report_ns:
             self._next_report_ns = now_ns + _REPORT_EVERY_NS

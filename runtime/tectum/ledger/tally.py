@@ -77,19 +77,6 @@ class Tally:
         """Return the share of triggers answered by their deadline; 1.0 before the first."""
         return self.on_time / self.triggers if self.triggers else 1.0
 
-    def summary(self) -> dict[str, Any]:
-        """Return the totals that fit into a health message, and who caused the latest misses."""
-        return {**self._totals(), "recent_misses": self.misses.recent()}
-
-    def _totals(self) -> dict[str, Any]:
-        return {
-            "triggers": self.triggers,
-            "outcomes": {outcome.value: self.outcomes[outcome.value] for outcome in Outcome},
-            "on_time": round(self.on_time_share, 6),
-            "latency_ms": quantiles(self.latency, (0.5, 0.95, 0.99)),
-            "budget_ms": _ms(self._plan.budget_ns) if self._plan.budget_ns else None,
-        }
-
     def document(
         self, *, counters: Mapping[str, Mapping[str, int]], digest: str, unexplained: int
     ) -> dict[str, Any]:
@@ -101,7 +88,11 @@ class Tally:
             unexplained: how many messages were lost without anyone claiming them.
         """
         return {
-            **self._totals(),
+            "triggers": self.triggers,
+            "outcomes": {outcome.value: self.outcomes[outcome.value] for outcome in Outcome},
+            "on_time": round(self.on_time_share, 6),
+            "latency_ms": quantiles(self.latency, (0.5, 0.95, 0.99)),
+            "budget_ms": _ms(self._plan.budget_ns) if self._plan.budget_ns else None,
             "late": self.late,
             "reasons": dict(self.reasons.most_common()),
             "flags": dict(self.flags.most_common()),
