@@ -181,13 +181,34 @@ def run_folder() -> Iterator[Line]:
     yield from _stale_runs()
 
 
+def models() -> Iterator[Line]:
+    """Other people's models are here, or can be pulled."""
+    from tectum.errors import ModelError  # noqa: PLC0415
+    from tectum.inference.files import find_file  # noqa: PLC0415
+    from tectum.inference.manifest import read_manifest  # noqa: PLC0415
+    from tectum_models.catalogue import find, names  # noqa: PLC0415
+
+    here: dict[str, bool] = {}
+    for manifest in (read_manifest(find(name)) for name in names()):
+        for variant in manifest.variants:
+            if variant.source is not None:
+                try:
+                    here[manifest.model] = find_file(manifest, variant).is_file()
+                except ModelError:
+                    here[manifest.model] = False
+    lacking = [name for name, found in here.items() if not found]
+    told = f"{len(here) - len(lacking)} of {len(here)} are here"
+    way_out = f"`tectum models pull {' '.join(lacking)}` for graphs that need them"
+    yield Line("models of others", "ok", told, way_out if lacking else "")
+
+
 def data() -> Iterator[Line]:
     """TECTUM_DATA names a folder of recordings, and TECTUM_MODELS one of models."""
     for name, what in (("TECTUM_DATA", "recordings"), ("TECTUM_MODELS", "models")):
         value = os.environ.get(name)
         if not value:
-            way_out = f"set it to a folder of {what} to use graphs that need them"
-            yield Line(name, "ok", f"not set: no {what} of others", way_out)
+            way_out = f"set it to a folder of {what} of others, if you have one"
+            yield Line(name, "ok", "not set", way_out)
         for part in filter(None, (value or "").split(os.pathsep)):
             if Path(part).is_dir():
                 yield Line(name, "ok", part)
@@ -205,6 +226,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Line]], ...] = (
     sound,
     shared_memory,
     run_folder,
+    models,
     data,
 )
 """A new examination is one function and one line here."""

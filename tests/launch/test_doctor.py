@@ -91,3 +91,18 @@ def test_the_command_prints_json_and_its_exit_code_tells_failures(monkeypatch):
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert result.stdout.splitlines() == ["FAIL  x  y", "         -> z"]
+
+
+def test_other_peoples_models_that_are_not_here_are_told_with_how_to_get_them(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("TECTUM_MODELS", str(tmp_path))
+    monkeypatch.delenv("TECTUM_DATA", raising=False)
+    (tmp_path / "silero_vad.onnx").touch()
+    (line,) = doctor.models()
+    here, _, every = line.found.removesuffix(" are here").partition(" of ")
+    assert (line.state, here) == ("ok", "1")
+    assert len(line.way_out.split("third_party/")) == int(every)
+    assert line.way_out.startswith("`tectum models pull third_party/fastestdet ")
+    assert "third_party/silero" not in line.way_out
