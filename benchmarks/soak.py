@@ -306,7 +306,10 @@ def judge(bench: Bench, soak: Soak, report: dict[str, Any]) -> None:
         [(stamp_ns - at_ns) / NS_PER_S for _, _, at_ns in soak.strikes] for stamp_ns in unaccounted
     ]
     holes = sum(life.missing() for life in heard.lives.values())
-    bench.at_most("sweeps without an outcome", len(unaccounted), 0)
+    lidar = report["inputs"]["lidar"]
+    bench.figures["lidar"] = {**lidar, "transport": report["transport"][TRIGGER]}
+    named = sum(lidar["losses"].values()) + heard.lost
+    bench.at_most("sweeps without an outcome or a named loss", len(unaccounted) - named, 0)
     bench.at_most("numbers of triggers without a row", holes, 0)
     bench.at_most("rows heard that the report lacks", rows - report["triggers"], 0)
     limit_ms = (PERIOD_NS + BUDGET_NS) / NS_PER_MS

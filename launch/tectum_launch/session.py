@@ -26,7 +26,7 @@ from tectum_launch.overrides import Addition
 from tectum_launch.replaced import Recording
 from tectum_launch.screen import lent_terminal
 from tectum_launch.shipped import shipped_graphs
-from tectum_launch.terminal import Terminal
+from tectum_launch.terminal import JsonTerminal, Terminal
 
 __all__ = ["Session", "recorded_graph", "run_session"]
 
@@ -52,6 +52,8 @@ class Session:
     """Further nodes."""
     host: str = ""
     """Which of the graph's hosts this is; empty: everything runs here."""
+    log_format: str = "text"
+    """How lines are said: text, or json."""
     faults: str = ""
     """A file of faults, or the name of a shipped one; empty: those of the graph."""
 
@@ -93,7 +95,8 @@ def _run(session: Session, nursery: Nursery) -> Launched:
         faults=session.faults,
     )
     clock = GraphClock()
-    terminal = Terminal(tuple(node.name for node in graph.nodes), clock)
+    made = JsonTerminal if session.log_format == "json" else Terminal
+    terminal = made(tuple(node.name for node in graph.nodes), clock)
     _refuse_errors(graph, terminal)
     for record in graph.faults.records:
         terminal.say("", "warning", f"on purpose: {fault_text(record)}")

@@ -18,6 +18,7 @@ from tectum_launch.members import AHEAD_NS, Death, Hang, Limits, Member
 from tectum_launch.orders import Begin, Kill, Order, Release, Say, Spawn
 from tectum_launch.purpose import why_over
 from tectum_launch.stopping import Stop
+from tectum_launch.vigil import Vigil
 from tectum_launch.watch import NEVER_NS, Life, Watch
 
 __all__ = ["Supervision"]
@@ -52,13 +53,11 @@ class Supervision:
     stopped_because: str = ""
     _watches: dict[str, Watch] = field(default_factory=dict)
     _stop: Stop | None = None
-    _ticked_ns: int = 0
-    _awake_ns: int = 0
-    """Since when the launcher itself has looked without a lapse."""
+    _vigil: Vigil = field(init=False)
 
     def __post_init__(self) -> None:
         self._watches = {item.name: Watch(item, self.now_ns) for item in self.members}
-        self._ticked_ns = self._awake_ns = self.now_ns
+        self._vigil = Vigil(self.now_ns, self.limits.lapse_ns)
 
     @property
     def done(self) -> bool:
@@ -139,9 +138,7 @@ class Supervision:
             return self._stop.due(now_ns, self._alive(publishing=True), self._alive())
         if self.duration_ns and self.began_ns and now_ns >= self.began_ns + self.duration_ns:
             return self.stop(now_ns, f"{duration_text(self.duration_ns)} are over")
-        if now_ns - self._ticked_ns > self.limits.lapse_ns:
-            self._awake_ns = now_ns
-        self._ticked_ns = now_ns
+        self._vigil.look(now_ns)
         orders: list[Order] = []
         for watch in self._watches.values():
             orders += self._late(now_ns, watch)
@@ -158,9 +155,11 @@ class Supervision:
         times = [NEVER_NS]
         if self.duration_ns and self.began_ns:
             times.append(self.began_ns + self.duration_ns)
-        watches = self._watches.values()
-        wakeups = (w.wakeup_ns(self.began_ns, self._awake_ns, self.limits) for w in watches)
-        return min((*times, *wakeups))
+        for watch in self._watches.values():
+            times.append(watch.wakeup_ns(self.began_ns, self.limits))
+            if self.began_ns:
+                times.append(self._vigil.due_ns(self._vigil.ticked_ns, watch))
+        return min(times)
 
     def _any(self, life: Life) -> bool:
         return any(watch.life is life for watch in self._watches.values())
@@ -182,15 +181,11 @@ class Supervision:
         return [Say(node, sentence, "error"), *self.stop(now_ns, sentence)]
 
     def _heard(self, now_ns: int, watch: Watch, report: Report) -> list[Order]:
-        """Take up a sign of life, and for how long none is to be expected."""
-        silent_since_ns, watch.heard_ns = watch.heard_ns, now_ns
-        if report.state in (State.BUSY, State.ALIVE):
-            watch.busy_until_ns = now_ns + report.lasting_ns
-        if not watch.hanging or watch.ending:
+        """Take up a sign of life; of a node that was said to hang, say that too."""
+        lasting_ns = self._vigil.heard(now_ns, watch, report)
+        if not lasting_ns:
             return []
-        watch.hanging = False
-        lasting_ns = now_ns - silent_since_ns
-        since_ns = silent_since_ns - self.began_ns
+        since_ns = now_ns - lasting_ns - self.began_ns
         self.hangs.append(Hang(watch.member.name, since_ns, lasting_ns))
         text = f"answers again, after {duration_text(lasting_ns)}"
         return [Say(watch.member.name, text, "warning")]
@@ -283,7 +278,7 @@ class Supervision:
         name, ending = watch.member.name, watch.ending
         if ending:
             return ending.due(now_ns) if ending.node == name and not watch.gone else []
-        if now_ns < watch.hang_due_ns(self._awake_ns):
+        if now_ns < self._vigil.due_ns(now_ns, watch):
             return []
         watch.hanging = True
         quiet = duration_text(now_ns - watch.heard_ns)

@@ -85,12 +85,10 @@ class Watch:
         self.heard_ns = self.busy_until_ns = 0
         self.hanging, self.ending = False, None
 
-    def hang_due_ns(self, awake_ns: int) -> int:
-        """Return when its silence becomes a hang; the launcher itself is awake since `awake_ns`."""
-        after_ns = self.member.hang.after_ns
-        if self.life not in _BEATING or self.hanging or self.ending or not after_ns:
-            return NEVER_NS
-        return max(max(self.heard_ns, awake_ns) + after_ns, self.busy_until_ns)
+    @property
+    def beats(self) -> bool:
+        """Return whether its loop is to give signs of life."""
+        return self.life in _BEATING
 
     def kill_due_ns(self) -> int:
         """Return when it is to be killed next, from the beginning of the run."""
@@ -102,9 +100,9 @@ class Watch:
         faults = self.member.faults
         return any(f.kind != "kill" and f.strikes_at(since_ns - AHEAD_NS) for f in faults)
 
-    def wakeup_ns(self, began_ns: int, awake_ns: int, limits: Limits) -> int:
-        """Return when time alone will decide something about it."""
-        times = [self.restart_at_ns, self.hang_due_ns(awake_ns) if began_ns else NEVER_NS]
+    def wakeup_ns(self, began_ns: int, limits: Limits) -> int:
+        """Return when time alone will decide something about it, but for a hang."""
+        times = [self.restart_at_ns]
         if began_ns and (due_ns := self.kill_due_ns()) < NEVER_NS:
             times.append(began_ns + AHEAD_NS + due_ns)
         if self.ending and (step_ns := self.ending.next_ns()) is not None:

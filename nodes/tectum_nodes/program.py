@@ -5,7 +5,7 @@ publish by its environment: `TECTUM_ENDPOINT` (an endpoint of its own, to bind),
 first part of its topics), `TECTUM_OFFSET_NS` (graph clock minus monotonic clock), `TECTUM_RUN` (the
 run's directory). What it says is checked at this border, numbered anew and published as this node's
 own, large payloads in shared memory; what it loses on the way here is named. What it prints is said
-in the node's name.
+in the node's name. Where it ends with an error, or is frozen (SIGSTOP), so does the node.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from tectum.transport.subscriber import ZmqSubscriber
 __all__ = ["ProgramNode"]
 
 _WAIT_NS = 20 * NS_PER_MS
+_FROZEN_NS = 500 * NS_PER_MS
+"""A program that was stopped for so long is taken to be lost."""
 _GRACE_S = 0.3
 """How long a program that was asked to end may take."""
 
@@ -67,7 +69,7 @@ class ProgramNode(Node):
         """Find the program, and listen where it will speak."""
         self._words = shlex.split(self.config.command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._wrong = 0
+        self._wrong = self._frozen_ns = 0
         program = shutil.which(self._words[0])
         if program is None:
             where = f"to run (from {os.getcwd()})"
@@ -92,6 +94,7 @@ class ProgramNode(Node):
             if ended is not None:
                 self._say_end(context, ended)
                 return
+            self._refuse_frozen(context)
 
     def close(self) -> None:
         """End the program."""
@@ -155,6 +158,22 @@ class ProgramNode(Node):
             wanted = self.config.outputs[output]
             text = "%s: refused %d messages of kind %s; the graph says that it is %s"
             context.log.warning(text, output, self._wrong, kind, wanted)
+
+    def _refuse_frozen(self, context: Context) -> None:
+        """Give a program up that somebody has stopped: what it would say is of another time."""
+        assert self._process is not None, "it was started"
+        options = os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
+        state = os.waitid(os.P_PID, self._process.pid, options)
+        now_ns = context.clock.now_ns()
+        if state is None or state.si_code not in (os.CLD_STOPPED, os.CLD_TRAPPED):
+            self._frozen_ns = 0
+        elif not self._frozen_ns:
+            self._frozen_ns = now_ns
+        elif now_ns - self._frozen_ns >= _FROZEN_NS:
+            msg = (
+                f"{context.name}: {self.config.command!r} is stopped (SIGSTOP), and goes on no more"
+            )
+            raise DeviceError(msg)
 
     def _say_end(self, context: Context, code: int) -> None:
         if code:

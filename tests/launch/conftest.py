@@ -276,7 +276,7 @@ def launched_graph(tmp_path: Path, until):
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         started.append(process)
-        return process, until(lambda: _running(tmp_path, nodes))
+        return process, until(lambda: _running(tmp_path, nodes), seconds=60.0)
 
     yield start
     for process in started:

@@ -32,7 +32,7 @@ def begun(members=ALL, at_ns=S, **options):
 
 def watched(supervision, until_ns, alive=(), every_ns=50 * MS):
     """Return what is ordered until then, with its time in ms, while `alive` give signs of life."""
-    orders, now_ns = [], max(supervision._ticked_ns, S)
+    orders, now_ns = [], max(supervision._vigil.ticked_ns, S)
     while now_ns < until_ns:
         now_ns += every_ns
         for name in alive:
@@ -312,6 +312,20 @@ def test_a_launcher_that_was_asleep_itself_takes_nobody_to_hang():
     assert supervision.tick(60 * S) == []
     orders = watched(supervision, 61 * S, ["camera", "fusion"])
     assert [ms for ms, _ in orders][:2] == [60_700, 60_700]
+
+
+def test_on_a_busy_machine_a_node_may_be_silent_for_twice_as_long_as_others_were_lately():
+    def detected_after_ms(lately_ns, until_ns):
+        supervision = begun((CAMERA, HANGING, FUSION))
+        watched(supervision, 2 * S, ["camera", "fusion", "lidar"])
+        watched(supervision, 2 * S + lately_ns, ["camera", "lidar"])
+        watched(supervision, until_ns, ["camera", "fusion", "lidar"])
+        orders = watched(supervision, until_ns + 4 * S, ["camera", "fusion"])
+        return next(ms for ms, order in orders if order == Halt(("lidar",))) - until_ns // MS
+
+    assert detected_after_ms(550 * MS, 3 * S) == 1050  # twice 600 ms, of which a part is forgotten
+    assert detected_after_ms(550 * MS, 30 * S) == 700
+    assert detected_after_ms(100 * MS, 3 * S) == 700
 
 
 def test_a_hang_that_its_faults_asked_for_is_no_failure():

@@ -1,6 +1,9 @@
 """A program in another language as a node: what it says is passed on, checked and counted."""
 
+import os
+import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.message import Kind
 from tectum.node.control import Order, State
+from tectum.rundir import process_started
 from tectum.testing.processes import ProcessRun
 from tectum_nodes.program import ProgramNode
 
@@ -112,6 +116,21 @@ def test_a_program_ends_with_its_node(eye):
         code, errors = run.processes["eye"].end()
         assert code == 0, errors
         assert run.clock.now_ns() - begun_ns < 5000 * NS_PER_MS
+
+
+def test_a_program_that_is_frozen_is_given_up_and_killed_with_its_node(eye):
+    with eye(f"{SPEAKER}\nprint('pid', os.getpid(), flush=True)\nsignal.pause()\n") as run:
+        run.spawn()
+        node = run.processes["eye"]
+        run.start()
+        children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children")
+        while not children.read_text():
+            run.clock.sleep_until_ns(run.clock.now_ns() + 10 * NS_PER_MS)
+        program = int(children.read_text())
+        os.kill(program, signal.SIGSTOP)
+        assert "is stopped (SIGSTOP)" in node.wait_for(State.FAILED).error
+        assert node.end()[0] == 1
+        assert not process_started(program)
 
 
 def test_a_program_that_is_not_there_is_named_before_the_start(eye):

@@ -75,6 +75,10 @@ def playing(
 )  # fmt: skip
 @faults_option
 @click.option("--console/--no-console", help="Show the graph at work.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="How the lines of all nodes are said on stderr.",
+)  # fmt: skip
 @click.pass_context
 def launch(
     ctx: click.Context,
@@ -89,6 +93,7 @@ def launch(
     rate: float | None,
     start: str | None,
     end: str | None,
+    log_format: str,
     *,
     loop: bool,
     paused: bool,
@@ -103,6 +108,7 @@ def launch(
     if played and not replay:
         msg = f"--{next(iter(played))} says how a recording is played: name one with --replay LOG"
         raise click.UsageError(msg)
+    duration_ns = parse_duration(duration)
     from tectum_launch.nursery import Nursery  # noqa: PLC0415 - start-up of the command line
 
     nursery = Nursery()  # it imports while this process does
@@ -112,11 +118,12 @@ def launch(
     session = Session(
         graph,
         settings,
-        duration_ns=parse_duration(duration),
+        duration_ns=duration_ns,
         record=record,
         replay=replay,
         playing=played,
         console=console,
+        log_format=log_format,
         host=host,
         faults=faults,
     )
