@@ -38,7 +38,7 @@ _LOOK_S = 0.2
 @contextmanager
 def playback_keys(terminal: Terminal, *, wanted: bool) -> Iterator[None]:
     """Obey the keys while the graph runs, where a recording is played in a terminal."""
-    if not (wanted and sys.stdin.isatty()):
+    if not (wanted and sys.stdin.isatty() and _has_the_keys(sys.stdin.fileno())):
         yield
         return
     keyboard = Keyboard(sys.stdin.fileno(), terminal)
@@ -87,6 +87,14 @@ class Keyboard(threading.Thread):
             return
         for node, status in answers.items():
             self._terminal.say("", "info", playback_text(node, status))
+
+
+def _has_the_keys(fd: int) -> bool:
+    """Return whether keys come here: a process in the background that asked would be stopped."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return True  # no terminal that controls this process: nobody stops it
 
 
 def _own_run() -> Path:

@@ -12,6 +12,7 @@ from tectum.errors import ConfigError
 from tectum.ledger.recovery import Recovery
 from tectum.ledger.row import Row
 from tectum.ledger.tally import Tally
+from tectum.ledger.words import listed
 from tectum.node.run_faults import all_faults, input_faults
 from tectum.pipeline.events import Event
 from tectum.pipeline.plan import Plan
@@ -26,6 +27,7 @@ from tectum_launch.stage_times import StageTimes, stage_times
 
 __all__ = [
     "Simulated",
+    "duration_doubts",
     "life_document",
     "life_text",
     "parse_costs",
@@ -68,6 +70,26 @@ class Simulated:
     """Stages of another model than was recorded: they take what its manifest claims."""
     assumed: tuple[str, ...] = ()
     """Stages of which nothing says how long they take."""
+
+    def doubts(self) -> list[str]:
+        """Return in sentences which durations are not the recorded ones."""
+        return duration_doubts(self.claimed, self.assumed, "--cost")
+
+
+def duration_doubts(claimed: Sequence[str], assumed: Sequence[str], option: str) -> list[str]:
+    """Return in sentences which stages do not take what was recorded, and how to say it better."""
+    lines = []
+    if claimed:
+        lines.append(
+            f"{listed(claimed)}: not the recorded model; takes what its manifest claims; "
+            f"say it better with {option} STAGE=TIME"
+        )
+    if assumed:
+        lines.append(
+            f"{listed(assumed)}: nothing says how long it takes; assumed 1 ms; say it with "
+            f"{option} STAGE=TIME"
+        )
+    return lines
 
 
 def simulated(

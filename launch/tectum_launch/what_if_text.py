@@ -8,7 +8,7 @@ from typing import Any
 from tectum.ledger.difference import Change, Difference
 from tectum.ledger.difference_words import change_words, difference_lines, input_lines
 from tectum.ledger.reasons import ROW_REASONS
-from tectum.ledger.words import listed
+from tectum_launch.replay import duration_doubts
 from tectum_launch.what_if import Compared, WhatIf, later_ms
 
 __all__ = ["what_if_text"]
@@ -73,17 +73,7 @@ def _later_words(found: Difference) -> list[str]:
 
 def _doubts(item: Compared) -> list[str]:
     """Return what makes the comparison less than it seems."""
-    lines = []
-    if item.claimed:
-        lines.append(
-            f"{listed(item.claimed)}: not the recorded model; takes what its manifest claims; "
-            "say it better with --cost or --against-cost STAGE=TIME"
-        )
-    if item.assumed:
-        lines.append(
-            f"{listed(item.assumed)}: nothing says how long it takes; assumed 1 ms; say it with "
-            "--cost or --against-cost STAGE=TIME"
-        )
+    lines = duration_doubts(item.claimed, item.assumed, "--cost or --against-cost")
     found = item.difference
     if not found.alike and found.counts.keys() == {Change.ONLY_BEFORE, Change.ONLY_AFTER}:
         lines.append("no trigger in common: only the totals can be compared")

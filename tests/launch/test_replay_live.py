@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tectum.clock import GraphClock
 from tectum.message import Header, Kind, Message
 from tectum.recording.reader import LogReader
 from tectum.recording.writer import LogWriter
@@ -88,6 +89,16 @@ def test_ten_simulations_at_different_rates_have_one_digest(live):
     assert len(found) == TEN
     assert [code for code, _ in found] == [0] * TEN
     assert len({document["decisions_sha256"] for _, document in found}) == 1
+
+
+def test_a_rate_only_throttles(live):
+    log, _ = live
+    with LogReader(log) as reader:
+        journal = reader.topics["perception/journal"]
+    clock = GraphClock()
+    begun_ns = clock.now_ns()
+    replay(log, "--mode", "simulate", "--rate", "2")
+    assert clock.now_ns() - begun_ns > (journal.last_ns - journal.first_ns) / 2
 
 
 def rewritten(log: Path, kind: Kind, change: Callable[[dict[str, Any]], bool]) -> Path:

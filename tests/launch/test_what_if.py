@@ -101,6 +101,10 @@ def test_stages_of_which_nothing_is_known_are_named(log, write_graph):
     graph = write_graph(GRAPH)
     result = replay(log, graph, "--against", graph)
     assert "head: nothing says how long it takes; assumed 1 ms" in result.stdout
+    alone = replay(log, graph, "--mode", "simulate")
+    assert (
+        "! head: nothing says how long it takes; assumed 1 ms; say it with --cost" in alone.stdout
+    )
 
 
 def test_only_some_triggers_are_shown_unless_all_are_asked_for(log, write_graph, monkeypatch):

@@ -151,7 +151,8 @@ def _simulate(
         plan = graph.faults
     elif faults:
         plan = recorded_faults(log, faults)
-    fusion = {name: found.report for name, found in simulated(log, graph, durations, plan).items()}
+    simulations = simulated(log, graph, durations, plan, rate=rate)
+    fusion = {name: found.report for name, found in simulations.items()}
     verdicts = judge(plan, fusion, list(fusion))
     assertions = [verdict.document() for verdict in verdicts]
     document = {
@@ -167,7 +168,8 @@ def _simulate(
     left = (
         [f"left out, as nothing lives here: {', '.join(plan.live_only)}"] if plan.live_only else []
     )
-    text = "\n".join([*lines, *digests, *left, *assertion_lines(assertions)])
+    doubts = [f"! {text}" for item in simulations.values() for text in item.doubts()]
+    text = "\n".join([*lines, *digests, *doubts, *left, *assertion_lines(assertions)])
     return text, document, 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
