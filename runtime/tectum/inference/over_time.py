@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ class OverTime:
         answer = self._head.run(variant, args, state, stopper)
         with self._one_at_a_time:  # several lanes may ask at once
             steadied = self._steadied(answer, _now_ns(args))
-        return replace(answer, arrays={**answer.arrays, **steadied})
+        return answer._replace(arrays={**answer.arrays, **steadied})
 
     def close(self) -> None:
         """Close the head."""

@@ -9,8 +9,7 @@ table that manifests name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,7 @@ BOX_COLUMNS = ("x1_px", "y1_px", "x2_px", "y2_px", "score", "label")
 """Columns of boxes; `label` is an index into the output's labels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The tensors of one run and the view that they came from."""
 
     arrays: Mapping[str, AnyArray]

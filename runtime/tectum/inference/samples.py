@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ SENSED = ("image", "audio", "points", "tensor")
 """Kinds of model inputs that a sample feeds."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleArray:
+class SampleArray(NamedTuple):
     """A sample as one array, and what the answer should say of it."""
 
     array: AnyArray

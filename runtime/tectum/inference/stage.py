@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -31,8 +32,7 @@ class Cancelled(Exception):
     """Raised by a stage whose run was ended early on request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """Samples of one input: whole messages, or audio cut to the sample."""
 
     messages: tuple[Message, ...]
@@ -75,14 +75,16 @@ class Held(Protocol):
 Tensor = AnyArray | Held
 
 
-@dataclass(frozen=True, slots=True)
-class StageOutput:
-    """What a run gave: arrays by name, small facts, and the state it carries on."""
+class StageOutput(NamedTuple):
+    """What a run gave: arrays by name, small facts, and the state it carries on.
 
-    arrays: Mapping[str, AnyArray] = field(default_factory=dict)
-    facts: Mapping[str, Value] = field(default_factory=dict)
+    A named tuple, as a cut is: made for each run and for each argument of a head.
+    """
+
+    arrays: Mapping[str, AnyArray] = MappingProxyType({})
+    facts: Mapping[str, Value] = MappingProxyType({})
     state: Mapping[str, Tensor] | None = None
-    held: Mapping[str, Held] = field(default_factory=dict)
+    held: Mapping[str, Held] = MappingProxyType({})
     """Outputs that stay on the encoder's device: embeddings, where it has memory of its own."""
     stamp_ns: int = 0
     """Stamp of the newest sample that it was made from; the shell says it."""

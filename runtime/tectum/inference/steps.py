@@ -10,8 +10,8 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from tectum.errors import ConfigError, nearest_name
 from tectum.inference.manifest import StepEntry
@@ -20,8 +20,7 @@ from tectum.message import AnyArray
 __all__ = ["Step", "View", "read_steps"]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What becomes of a sample on its way into a model, and where it came from.
 
     For images, pixel `(x, y)` of the view is pixel `(left + x * scale_x, top + y * scale_y)` of
@@ -40,17 +39,17 @@ class View:
 
     def having(self, array: AnyArray) -> View:
         """Return the view with other numbers at the same place."""
-        return replace(self, array=array)
+        return self._replace(array=array)
 
     def part(self, array: AnyArray, x: float, y: float) -> View:
         """Return the part that begins at pixel `(x, y)` of this view."""
         left, top = self.left + x * self.scale_x, self.top + y * self.scale_y
-        return replace(self, array=array, left=left, top=top)
+        return self._replace(array=array, left=left, top=top)
 
     def zoomed(self, array: AnyArray, by_x: float, by_y: float) -> View:
         """Return the view with `by_x` times as many pixels across and `by_y` times down."""
         scale_x, scale_y = self.scale_x / by_x, self.scale_y / by_y
-        return replace(self, array=array, scale_x=scale_x, scale_y=scale_y)
+        return self._replace(array=array, scale_x=scale_x, scale_y=scale_y)
 
 
 @dataclass(frozen=True, slots=True)

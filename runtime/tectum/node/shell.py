@@ -319,8 +319,12 @@ class Shell:
 
     def _newest_ns(self, start: Start) -> int:
         """Return the stamp of the newest sample that a run takes; the trigger's for the head."""
-        refs = [ref for arg in start.args if isinstance(arg, Picked) for ref in arg.refs]
-        return max((self._messages[ref].header.stamp_ns for ref in refs), default=start.stamp_ns)
+        newest_ns = -1
+        for arg in start.args:
+            if isinstance(arg, Picked):
+                for ref in arg.refs:
+                    newest_ns = max(newest_ns, self._messages[ref].header.stamp_ns)
+        return newest_ns if newest_ns >= 0 else start.stamp_ns
 
     def _take_back(self, done: Done) -> None:
         start = self._running.pop(done.run)

@@ -80,12 +80,14 @@ class Computing:
         if not urgent or now_ns >= opened.review_ns():
             self._withdraw(opened)
 
-    def begun(self, opened: OpenSet, run: Run) -> None:
-        """Tell an open set that a run that it uses has begun."""
-        if opened.head is run:
-            opened.row.head_begin_ns = run.begun_ns
-        else:
-            opened.row.inputs[opened.runs.index(run)].encode_begin_ns = run.begun_ns
+    def begun(self, runs: list[Run]) -> None:
+        """Tell the open sets that runs that they use have begun."""
+        for opened in self._books.open:
+            for run in runs if not opened.resolved else ():
+                if opened.head is run:
+                    opened.row.head_begin_ns = run.begun_ns
+                elif run in opened.runs:
+                    opened.row.inputs[opened.runs.index(run)].encode_begin_ns = run.begun_ns
 
     def finished(self, opened: OpenSet, run: Run, *, ok: bool) -> None:
         """Tell an open set that a run that it uses has ended."""

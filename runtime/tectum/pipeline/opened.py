@@ -56,10 +56,6 @@ class OpenSet:
             if item.status is not Status.MISSING or index in self.pending
         ]
 
-    def uses(self, run: Run) -> bool:
-        """Return whether its answer depends on `run`."""
-        return self.head is run or run in self.runs
-
     def waiting(self) -> list[Run]:
         """Return the runs that were ordered for it and have not begun."""
         runs = (*self.runs, self.head)

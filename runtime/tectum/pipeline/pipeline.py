@@ -226,26 +226,18 @@ class Pipeline:
         self._hopping.finished(run)
         if not ok:
             self._ahead.drop(run)
-        users = self._users(run)
+        foreseen = ok and not books.runs.is_idle(run.lane)  # all that follows was ordered before
+        users = [item for item in books.open if item.head is run or run in item.runs]
         for opened in users:
-            self._computing.finished(opened, run, ok=ok)
-        for other in begun:
-            for opened in self._users(other):
-                self._computing.begun(opened, other)
+            if not opened.resolved:
+                self._computing.finished(opened, run, ok=ok)
+            foreseen = foreseen and opened.head is not None and not opened.resolved
+        if begun:
+            self._computing.begun(begun)
         self._tidy = False
-        if not (ok and users and self._is_foreseen(run, users)):
+        if not (foreseen and users):
             books.dirty = True
             self._emitting.emit(event.now_ns)
-
-    def _is_foreseen(self, run: Run, users: list[OpenSet]) -> bool:
-        """Return whether all that follows from the end of a run was ordered before."""
-        if self._books.runs.is_idle(run.lane):
-            return False
-        return all(opened.head is not None and not opened.resolved for opened in users)
-
-    def _users(self, run: Run) -> list[OpenSet]:
-        """Return the sets that wait for a run."""
-        return [item for item in self._books.open if not item.resolved and item.uses(run)]
 
     def _delivered(self, event: Delivered) -> None:
         self._emitting.delivered(event.now_ns, event.trigger)

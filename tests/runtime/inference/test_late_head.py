@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +179,9 @@ def test_a_temperature_calms_one_input_only() -> None:
 
 def test_an_old_decision_counts_less_and_a_lone_one_too() -> None:
     head = _head(DRIVING, rule="mean", half_life={"camera": 100_000_000})
-    old = replace(_given(occupancy=[[0.9]]), age_ns=100_000_000)
+    old = _given(occupancy=[[0.9]])._replace(age_ns=100_000_000)
     assert _run(head, camera=old, lidar=None).arrays["occupancy"] == pytest.approx(0.7)
-    both = _run(head, camera=old, lidar=replace(_given(occupancy=[[0.9]]), age_ns=100_000_000))
+    both = _run(head, camera=old, lidar=_given(occupancy=[[0.9]])._replace(age_ns=100_000_000))
     assert both.arrays["occupancy"] == pytest.approx(0.8)
     of_all = _head(DRIVING, rule="mean", half_life={"*": "100ms"})
     assert _run(of_all, lidar=old, camera=None).arrays["occupancy"] == pytest.approx(0.7)
