@@ -138,7 +138,7 @@ def simulated(
             )
             if rate is not None:
                 scenario = scenario._replace(events=_throttled(scenario.events, rate))
-            simulation = scenario.simulated(input_faults(run, name, began))
+            simulation = scenario.simulated(input_faults(run, name, began), journal=False)
         assumed = tuple(sorted(scenario.durations.assumed))
         tally, recovery = Tally(plan), Recovery(struck, began)
         for row in simulation.rows:

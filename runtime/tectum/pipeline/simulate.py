@@ -53,6 +53,7 @@ def simulate(
     delivery_ns: int = 0,
     cancels: bool = True,
     orders_to: Callable[[Order], None] | None = None,
+    journal: bool = True,
 ) -> Simulation:
     """Run `arrivals` (events in time order) through a pipeline and return what it decided.
 
@@ -65,8 +66,11 @@ def simulate(
         cancels: whether a cancelled run ends at once, as a model's does, or goes its whole way, as
             code that hangs or cannot be stopped would.
         orders_to: called with every order, for tests and tools.
+        journal: whether all events are kept; of a long recording they need much memory.
     """
-    return _Simulator(plan, durations, delivery_ns, cancels, orders_to).run(arrivals)
+    simulator = _Simulator(plan, durations, delivery_ns, cancels, orders_to)
+    simulator.keeps_journal = journal
+    return simulator.run(arrivals)
 
 
 class _Simulator:
@@ -84,6 +88,7 @@ class _Simulator:
         self.cancels = cancels
         self.orders_to = orders_to
         self.result = Simulation()
+        self.keeps_journal = True
         self.future: list[tuple[int, int, Event]] = []
         self.line = Line(plan.lanes)
         self.ordered: dict[int, tuple[Start, int]] = {}
@@ -152,7 +157,8 @@ class _Simulator:
         self._later(Finished(now_ns + abs(took_ns), run, status, abs(took_ns)))
 
     def _feed(self, event: Event) -> None:
-        self.result.journal.append(event)
+        if self.keeps_journal:
+            self.result.journal.append(event)
         for order in self.pipeline.feed(event):
             self._carry_out(event.now_ns, order)
 

@@ -96,10 +96,13 @@ class Scenario(NamedTuple):
     """What comes from outside: arrivals, promises, ends, gaps, measurements."""
     durations: RecordedDurations
 
-    def simulated(self, faults: Sequence[Fault] = ()) -> Simulation:
-        """Return what the plan decides, with `faults` on the way of its inputs; once."""
+    def simulated(self, faults: Sequence[Fault] = (), *, journal: bool = True) -> Simulation:
+        """Return what the plan decides, with `faults` on the way of its inputs; once.
+
+        `journal`: whether all events are kept.
+        """
         events = faulted(self.events, faults) if faults else self.events
-        return simulate(self.plan, events, self.durations)
+        return simulate(self.plan, events, self.durations, journal=journal)
 
 
 def verify_log(path: Path, node: str | None = None) -> VerifyReport:

@@ -19,6 +19,15 @@ def test_twice_the_same_gives_the_same_rows_and_digest(scene) -> None:
     assert first.journal == second.journal
 
 
+def test_a_simulation_without_a_journal_decides_the_same(scene) -> None:
+    table = fixed_durations({})
+    whole, rows = (
+        simulate(scene.plan, scene.heard(), table, journal=kept) for kept in (True, False)
+    )
+    assert rows.journal == []
+    assert (rows.digest, rows.rows, rows.counters) == (whole.digest, whole.rows, whole.counters)
+
+
 def test_other_durations_give_other_evidence_and_the_same_decisions(scene) -> None:
     first = scene.run()
     scene.takes["head"] = 4 * MS
