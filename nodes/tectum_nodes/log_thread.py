@@ -23,7 +23,7 @@ from tectum.recording.series import LogSeries
 __all__ = ["LogThread", "LogThreadLimits"]
 
 _LOOK_EVERY_NS = NS_PER_S
-_NICER = 5
+_NICER = 10
 
 
 @dataclass(frozen=True, slots=True)

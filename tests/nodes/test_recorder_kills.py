@@ -115,6 +115,7 @@ def _check(log: Path, published: dict[str, dict[int, int]], killed_ns: int, mend
             found[record.message.header.topic].append(record.message.header.seq)
     for topic in TOPICS:
         seqs, sent = found[topic], published[topic]
+        assert seqs, f"{log}: nothing of {topic}"
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), f"{log}: {topic} has gaps"
         old = [seq for seq, sent_ns in sent.items() if sent_ns < killed_ns - OLD_NS]
         assert not set(old) - set(seqs) - set(range(seqs[0])), f"{log}: {topic} misses old ones"
