@@ -43,7 +43,7 @@ def image_of(message: Message, encoding: str) -> AnyArray:
     array = message.array()
     if source == "jpeg":
         array, source = _decoded(message), "bgr8"
-    return convert(array, source, encoding)
+    return array if source == encoding else convert(array, source, encoding)
 
 
 def convert(image: AnyArray, source: str, target: str) -> AnyArray:

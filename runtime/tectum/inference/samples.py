@@ -40,15 +40,16 @@ def sample_array(cut: Cut, tensor: InputTensor) -> SampleArray:
     if tensor.kind == "audio":
         sound = assemble(cut, tensor.rate_hz)
         return SampleArray(sound.samples, {"gap": sound.gap})
-    header = cut.message.header
-    facts: dict[str, Value] = {"frame_id": header.frame_id}
+    message = cut.messages[-1]
+    frame_id = message.header.frame_id
     if tensor.kind == "image":
-        image = image_of(cut.message, tensor.encoding)
-        size = image.shape[1], image.shape[0]
-        return SampleArray(image, {**facts, "size": size}, size)
+        image = image_of(message, tensor.encoding)
+        height, width = image.shape[:2]
+        size = width, height
+        return SampleArray(image, {"frame_id": frame_id, "size": size}, size)
     if tensor.kind == "points":
-        return SampleArray(_points(cut.message, tensor), facts)
-    return SampleArray(cut.message.array(), facts)
+        return SampleArray(_points(message, tensor), {"frame_id": frame_id})
+    return SampleArray(message.array(), {"frame_id": frame_id})
 
 
 def _points(message: Message, tensor: InputTensor) -> AnyArray:
