@@ -162,6 +162,8 @@ class ProgramNode(Node):
     def _refuse_frozen(self, context: Context) -> None:
         """Give a program up that somebody has stopped: what it would say is of another time."""
         assert self._process is not None, "it was started"
+        if not hasattr(os, "waitid"):  # not everywhere
+            return
         options = os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
         state = os.waitid(os.P_PID, self._process.pid, options)
         now_ns = context.clock.now_ns()
