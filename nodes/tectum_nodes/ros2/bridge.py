@@ -1,15 +1,14 @@
 """The bridge to ROS 2: a node whose outputs are topics of ROS 2, and which says others there.
 
 The robot's half (`robot`) runs in the Python that has rclpy; it is started with this node and ends
-with it. A reader thread takes what it hands over; the loop reads and publishes it, and hands over
-what the graph says. What is lost on the way is named (see `incoming`).
+with it. The loop, one thread, waits for both sides: it reads and publishes what the robot's half
+hands over, and hands over what the graph says. What is lost on the way is named (see `incoming`).
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,28 +84,15 @@ class Ros2Bridge(Node):
         Raises:
             DeviceError: the robot's half has ended.
         """
-        arrived: deque[tuple[Handed, int]] = deque()
-        wake = self._ear.wake if self._ear is not None else context.wake
-        done = threading.Event()
-        reader = threading.Thread(
-            target=_read, args=(self._robot, context, arrived, wake, done), daemon=True
-        )
-        reader.start()
-        try:
-            self._bridge(context, arrived)
-        finally:
-            done.set()
-            reader.join()
-
-    def _bridge(self, context: Context, arrived: deque[tuple[Handed, int]]) -> None:
+        if self._ear is not None:
+            self._ear.watch(self._robot.descriptor)
         look_ns = clock_ns = context.clock.now_ns()
         while not context.stopping:
             until_ns = context.clock.now_ns() + _WAIT_NS
             if self.config.clock == "publish":
                 until_ns = min(until_ns, clock_ns)
-            self._wait(context, 0 if arrived else until_ns)
-            for _ in range(min(len(arrived), _AT_ONCE)):
-                self._take(context, *arrived.popleft())
+            self._wait(context, until_ns)
+            self._take_up(context)
             now_ns = context.clock.now_ns()
             if self._ear is not None:
                 self._pass_on(context)
@@ -148,11 +134,21 @@ class Ros2Bridge(Node):
         return {"name": named, "domain": config.domain, "hear": hear, "say": say, "shapes": shapes}
 
     def _wait(self, context: Context, until_ns: int) -> None:
+        """Wait for either side; do the loop's housekeeping."""
+        wait_ns = max(0, until_ns - context.clock.now_ns())
         if self._ear is None:
-            context.serve(until_ns)
+            self._robot.wait(wait_ns)
         else:
-            self._ear.wait(max(0, until_ns - context.clock.now_ns()))
-            context.serve(context.clock.now_ns())
+            self._ear.wait(wait_ns)
+        context.serve(context.clock.now_ns())
+
+    def _take_up(self, context: Context) -> None:
+        """Take what was handed over, in turns with the housekeeping."""
+        for _ in range(_AT_ONCE):
+            handed = self._robot.receive()
+            if handed is None:
+                return
+            self._take(context, handed, context.clock.now_ns())
 
     def _take(self, context: Context, handed: Handed, arrived_ns: int) -> None:
         output, losses, capture = self._incoming.take(handed, arrived_ns)
@@ -241,21 +237,6 @@ def _own(context: Context, output: str, array: AnyArray) -> AnyArray:
     kept = context.loan(output, array.dtype.name, array.shape)
     np.copyto(kept, array)
     return kept
-
-
-def _read(
-    robot: RobotProcess,
-    context: Context,
-    arrived: deque[tuple[Handed, int]],
-    wake: Callable[[], None],
-    done: threading.Event,
-) -> None:
-    """Hand over what comes; a thread's work."""
-    while not done.is_set():
-        handed = robot.receive()
-        if handed is not None:
-            arrived.append((handed, context.clock.now_ns()))
-            wake()
 
 
 def _type_of(topic: str, entry: ToRos, context: Context) -> str:

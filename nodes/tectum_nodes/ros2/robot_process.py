@@ -2,8 +2,7 @@
 
 A socket pair carries the plan and what is to be said, and its end ends the robot's half; another
 one the packets of the messages, whose bytes lie in memory that both halves have (`way`).
-Nothing of it has a name, so nothing stays behind. `receive` is for one thread, the rest for
-another.
+Nothing of it has a name, so nothing stays behind. For one thread.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -29,7 +29,6 @@ __all__ = ["Handed", "RobotProcess"]
 _PROGRAM = Path(__file__).with_name("robot.py")
 _READY_NS = 25 * NS_PER_S
 _GRACE_S = 0.7
-_WAIT_S = 0.1
 _FD = "<descriptor>"
 """Stands in a command for the number of the socket that is inherited."""
 _SOURCED = 'program=("$1" "$2" "$3"); shift 3; for file; do . "$file"; done; exec "${program[@]}"'
@@ -126,18 +125,40 @@ class RobotProcess:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             self._fail(f"the robot's half of the bridge {how}")
 
+    @property
+    def descriptor(self) -> int:
+        """Return what can be read when it hands something over."""
+        assert self._packets is not None, "`start` makes it"
+        return self._packets.fileno()
+
+    def wait(self, timeout_ns: int) -> None:
+        """Wait until it hands something over."""
+        select.select([self.descriptor], [], [], timeout_ns / NS_PER_S)
+
     def receive(self) -> Handed | None:
-        """Wait a moment for what it hands over; None: nothing came, or it has ended."""
+        """Return what it has handed over next; None: nothing.
+
+        Raises:
+            DeviceError: it has ended.
+        """
         assert self._way is not None, "`start` makes it"
         try:
-            came = self._way.receive(_WAIT_S)
+            came = self._way.receive(0)
         except EOFError:
-            self._clock.sleep_until_ns(self._clock.now_ns() + NS_PER_MS)  # `check` says so
+            self._end_of_packets()
             return None
         if came is None:
             return None
         place, heard, lost, begin, size, end = came
         return Handed(place, heard, lost, self._way.look(begin, size) if size else None, end)
+
+    def _end_of_packets(self) -> None:
+        """Say how it ended: its end of the socket is closed, the process is about to."""
+        assert self._process is not None, "`start` makes it"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
+        self.check()
+        self._fail("the robot's half of the bridge has closed its end")
 
     def done(self, handed: Handed) -> None:
         """Give back the bytes of what was handed over, in the order in which it came."""

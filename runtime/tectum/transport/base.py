@@ -129,6 +129,10 @@ class Subscriber(Protocol):
         """End a `wait` of the owning thread; may be called from any thread."""
         ...
 
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` return as well while a descriptor of the system can be read."""
+        ...
+
     def counters(self) -> dict[str, dict[str, Value]]:
         """Return what is known per topic; see `tectum.transport.inbox.Inbox.counters`."""
         ...

@@ -179,6 +179,9 @@ class MemorySubscriber(_Wakeable):
             results += self._inbox.take(self._queue.popleft())
         return results
 
+    def watch(self, descriptor: int) -> None:
+        """Do nothing: in memory nobody waits for the system."""
+
     def counters(self) -> dict[str, dict[str, Value]]:
         """Return the counts per topic; see `Inbox.counters`."""
         return self._inbox.counters()

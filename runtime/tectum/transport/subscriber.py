@@ -136,6 +136,10 @@ class ZmqSubscriber:
         """End a `wait` of the owning thread; may be called from any thread."""
         self._waiter.wake()
 
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` return as well while a descriptor of the system can be read."""
+        self._waiter.add(descriptor)
+
     def counters(self) -> dict[str, dict[str, Value]]:
         """Return the counts per topic; see `Inbox.counters`."""
         return self._inbox.counters()
