@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 from tectum.clock import NS_PER_MS as MS
 from tectum.ledger.row import Outcome
-from tectum.pipeline.events import Event, Finished
+from tectum.message import Sample, SampleRef
+from tectum.pipeline.events import Arrived, Event, Finished, Measured
 from tectum.pipeline.orders import Cancel, Of, Order, Start
 from tectum.pipeline.pipeline import Pipeline
-from tectum.pipeline.plan import Plan
-from tectum.pipeline.simulate import Durations, fixed_durations
+from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
+from tectum.pipeline.simulate import Durations, fixed_durations, simulate
 from tectum.testing.arrivals import START_NS
+from tectum.testing.audit import audit
 
 SETTLED = START_NS + 500 * MS
 
@@ -121,3 +123,22 @@ def test_the_end_of_a_run_between_two_others_is_when_it_happened_not_when_it_was
     rows = [row for row in pipeline.rows if row.stamp_ns >= SETTLED]
     took = {item.encode_end_ns - item.encode_begin_ns for row in rows for item in row.inputs}
     assert took <= {8 * MS, 6 * MS, 3 * MS}
+
+
+def test_a_more_urgent_set_goes_before_a_head_that_was_ordered_ahead() -> None:
+    #   sweep 0 lasts 60 ms, sweep 1 only 1 ms: its budget ends earlier, though it comes later
+    inputs = (InputPlan("lidar", "l/p", AlignPlan("exact"), "shape", silent_after_ns=10**12),)
+    stages = (StagePlan("shape"), StagePlan("head"))
+    plan = Plan("urgent", inputs, stages, "head", "lidar", budget_ns=400 * MS, lanes=1)
+    come: list[Event] = [
+        Measured(START_NS, "shape", "default", 10 * MS),
+        Measured(START_NS, "head", "default", 5 * MS),
+    ]
+    for seq, (at_ms, span_ms) in enumerate([(100, 60), (104, 1)]):
+        sample = Sample(SampleRef("lidar", 1, seq), START_NS + seq * MS, span_ns=span_ms * MS)
+        come.append(Arrived(START_NS + at_ms * MS, sample))
+    result = simulate(plan, come, fixed_durations({"shape": 10 * MS, "head": 5 * MS}))
+    audit(plan, result.journal)
+    began = [(row.inputs[0].encode_begin_ns, row.head_begin_ns) for row in result.rows]
+    assert [row.reason for row in result.rows] == ["complete", "complete"]
+    assert [[(ns - START_NS) // MS for ns in times] for times in began] == [[100, 125], [110, 120]]
