@@ -82,7 +82,10 @@ def publish(plan: dict[str, Any]) -> None:
         pause(0.02)
     say("ready" if publisher.get_subscription_count() >= plan["subscribers"] else "nobody")
     message = MAKERS[plan["type"]](plan["nbytes"])
-    begin_ns, end_ns = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:  # nobody measures any more
+        return
+    begin_ns, end_ns = json.loads(line)
     chance = random.Random(plan["seed"])
     number = 0
     while True:

@@ -282,14 +282,16 @@ def bridged(rclpy: Any, plan: dict[str, Any], control: Control) -> None:
 
 
 def spin(rclpy: Any, node: Any) -> None:
-    """Spin until the context is shut, by a signal or by whoever."""
+    """Spin until the context is shut, by a signal or because the node has ended."""
     executors = importlib.import_module("rclpy.executors")
-    executor = executors.SingleThreadedExecutor()
-    executor.add_node(node)
-    ended = (KeyboardInterrupt, getattr(executors, "ExternalShutdownException", KeyboardInterrupt))
-    with contextlib.suppress(*ended):
+    try:
+        executor = executors.SingleThreadedExecutor()
+        executor.add_node(node)
         while rclpy.ok():
             executor.spin_once()
+    except BaseException:  # what rclpy raises in the middle of a shut-down differs
+        if rclpy.ok():
+            raise
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from tectum_nodes.ros2.way import ROOM, Ring, Way
 __all__ = ["Handed", "RobotProcess"]
 
 _PROGRAM = Path(__file__).with_name("robot.py")
-_READY_NS = 25 * NS_PER_S
+_READY_NS = 50 * NS_PER_S
 _GRACE_S = 0.7
 _FD = "<descriptor>"
 """Stands in a command for the number of the socket that is inherited."""
