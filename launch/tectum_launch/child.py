@@ -79,6 +79,17 @@ class Child:
         """Return its exit code (negative: the signal), or None while it lives."""
         return self._process.poll()
 
+    def is_frozen(self) -> bool:
+        """Return whether somebody has stopped it (SIGSTOP), where the system can tell."""
+        if not hasattr(os, "waitid"):
+            return False
+        options = os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT
+        try:
+            state = os.waitid(os.P_PID, self.pid, options)
+        except ChildProcessError:
+            return False
+        return state is not None and state.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED)
+
     def reports(self) -> list[Report] | None:
         """Return what it has reported since the last call; None once its end is closed."""
         data = _read(self.control.recv)

@@ -33,6 +33,8 @@ class Limits:
     """After a node that hangs was asked to end, before SIGTERM."""
     hang_kill_ns: int = 250 * NS_PER_MS
     """After a node that hangs was asked to end, before SIGKILL."""
+    frozen_ns: int = 700 * NS_PER_MS
+    """Stopped (SIGSTOP), before a node is killed that opens or closes, and owes no sign of life."""
     lapse_ns: int = 250 * NS_PER_MS
     """A launcher that did not look for so long was asleep itself: nobody hangs for it."""
 

@@ -107,6 +107,22 @@ class Supervision:
             orders.append(Begin())
         return orders
 
+    def frozen(self, now_ns: int, node: str, *, frozen: bool) -> list[Order]:
+        """Take up whether the process of a node is stopped (SIGSTOP).
+
+        That its loop is silent is found anyway; here it is one that need not be heard yet.
+        """
+        watch = self._watches[node]
+        watch.frozen_ns = (watch.frozen_ns or now_ns) if frozen else 0
+        lost = (
+            frozen and watch.member.hang.ends and now_ns - watch.frozen_ns >= self.limits.frozen_ns
+        )
+        if not (lost and self.began_ns) or watch.life not in (Life.OPENING, Life.CLOSING):
+            return []
+        watch.frozen_ns = now_ns
+        doing = duration_text(self.limits.frozen_ns)
+        return [Say(node, f"is stopped (SIGSTOP) since {doing}", "error"), Kill((node,))]
+
     def exited(self, now_ns: int, node: str, cause: str, *, clean: bool) -> list[Order]:
         """Take up the end of a process: `clean` where it ended with code 0."""
         watch = self._watches[node]

@@ -142,6 +142,7 @@ class Supervisor:
         for process, child in list(self._children.items()):
             code = child.exit_code()
             if code is None:
+                self._look_whether_frozen(child)
                 continue
             self._take(child, child.reports() or [])
             for _, line in child.remaining_lines():
@@ -154,6 +155,11 @@ class Supervisor:
                     self._carry_out(self.supervision.exited(now_ns, node, cause, clean=code == 0))
 
         self._reap_orphans()
+
+    def _look_whether_frozen(self, child: Child) -> None:
+        frozen, now_ns = child.is_frozen(), self._clock.now_ns()
+        for node in child.nodes:
+            self._carry_out(self.supervision.frozen(now_ns, node, frozen=frozen))
 
     def _reap_orphans(self) -> None:
         """Reap what nodes had started that have ended."""

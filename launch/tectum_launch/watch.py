@@ -42,6 +42,8 @@ class Watch:
     life_ns: int = 0
     """When it came to where it stands."""
     heard_ns: int = 0
+    frozen_ns: int = 0
+    """Since when its process is stopped (SIGSTOP); 0: it is not."""
     busy_until_ns: int = 0
     """Until when it has said that it will be silent."""
     hanging: bool = False
@@ -82,7 +84,7 @@ class Watch:
         self.enter(Life.OPENING, now_ns)
         self.since_ns, self.restart_at_ns = now_ns, NEVER_NS
         self.restarts, self.error = self.restarts + 1, ""
-        self.heard_ns = self.busy_until_ns = 0
+        self.heard_ns = self.busy_until_ns = self.frozen_ns = 0
         self.hanging, self.ending = False, None
 
     @property

@@ -283,6 +283,31 @@ def test_opening_and_closing_may_take_longer_than_a_loop_may_be_silent(state):
     assert not [order for _, order in orders if isinstance(order, (Halt, Kill, Terminate))]
 
 
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_process_that_is_stopped_while_it_opens_or_closes_is_killed(closing):
+    supervision = begun((CAMERA, HANGING, FUSION))
+    if closing:
+        supervision.reported(S, Report("lidar", State.ENDING))
+    else:
+        supervision.exited(S, "lidar", "killed", clean=False)
+        supervision.tick(1200 * MS)
+    assert supervision.frozen(2 * S, "lidar", frozen=True) == []
+    assert supervision.frozen(2500 * MS, "lidar", frozen=False) == []
+    assert supervision.frozen(3 * S, "lidar", frozen=True) == []
+    orders = supervision.frozen(3700 * MS, "lidar", frozen=True)
+    assert orders == [
+        Say("lidar", "is stopped (SIGSTOP) since 700.0 ms", "error"),
+        Kill(("lidar",)),
+    ]
+    assert supervision.frozen(4 * S, "lidar", frozen=True) == []
+
+
+def test_a_stopped_process_whose_loop_is_to_be_heard_is_left_to_the_vigil():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    assert supervision.frozen(S, "lidar", frozen=True) == []
+    assert supervision.frozen(9 * S, "lidar", frozen=True) == []
+
+
 def test_a_node_that_never_closes_is_killed():
     supervision = begun((CAMERA, HANGING, FUSION), limits=Limits(close_ns=5 * S))
     supervision.reported(S, Report("lidar", State.ENDING))

@@ -12,10 +12,12 @@ import pytest
 from tectum.clock import NS_PER_S, GraphClock
 from tectum.rundir import process_started, read_run
 from tectum.transport.subscriber import ZmqSubscriber
+from tectum_launch.child import Child
 from tectum_launch.compile import load_graph
 from tectum_launch.launch import launch
 from tectum_launch.members import Limits
 from tectum_launch.nursery import Nursery
+from tectum_launch.run_folder import RunFolder
 
 pytestmark = pytest.mark.realtime
 
@@ -285,6 +287,21 @@ def test_a_frozen_node_is_ended_and_brought_back_and_the_report_says_how_soon(
     assert death["cause"].endswith("; it ended by SIGKILL")
     assert death["recovery_s"] > 0.7
     assert "it was restarted, and spoke again after" in out
+
+
+def test_whether_a_process_is_stopped_is_seen(graph_file, tmp_path, until):
+    folder = RunFolder.create(load_graph(str(graph_file(a="Ticker"))), GraphClock())
+    child = Child(("a",), folder.path, {**os.environ, "PYTHONPATH": str(tmp_path)})
+    try:
+        assert not child.is_frozen()
+        for number, frozen in ((signal.SIGSTOP, True), (signal.SIGCONT, False)):
+            child.signal(number)
+            until(lambda frozen=frozen: child.is_frozen() is frozen)
+            assert child.exit_code() is None
+    finally:
+        child.signal(signal.SIGKILL)
+        child.close()
+        folder.remove()
 
 
 def test_a_loop_that_does_nothing_is_ended_and_one_that_said_so_is_left_in_peace(graph_file):
