@@ -3,7 +3,8 @@
 Recent quantiles per stage and variant. A run's time counts from the order to its completion, so
 queueing in the lane and the wake-up of the loop are in it. Seeded by warm-up (`Measured`). One
 hang moves nothing; three runs in a row that are all much slower, or all much faster, than typical
-are a new regime: what was known before is forgotten.
+are a new regime: what was known before is forgotten. What a stage takes when all is well is not:
+so one can tell that it is slow at present, and what it will take when that is over.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _REMEMBERED = 32
 _USUAL = 900
 _NEW_REGIME = 3
 """This many runs in a row are no accident."""
+_AS_BEFORE = 2
+"""So many are enough for a stage that was slow and takes again what it once took."""
 
 
 class Estimate:
@@ -26,14 +29,19 @@ class Estimate:
     learned, and read as attributes.
     """
 
-    __slots__ = ("_ordered", "_recent", "spread_ns", "typical_ns")
+    __slots__ = (
+        "_doubted", "_has_been_full", "_ordered", "_recent", "least_ns", "spread_ns", "typical_ns",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         """Know nothing."""
         self._recent: deque[int] = deque()
         self._ordered: list[int] = []
+        self._doubted = self._has_been_full = False
         self.typical_ns = 0
         """The median of recent runs."""
+        self.least_ns = 0
+        """The least that was ever typical: of whole memories, as soon as there was one."""
         self.spread_ns = 0
         """How much longer than typical nine of ten recent runs took at the most.
 
@@ -41,12 +49,21 @@ class Estimate:
         not nine times out of ten bad in every link.
         """
 
+    @property
+    def slower_ns(self) -> int:
+        """Return how much longer than in good times the stage takes at present; 0: not much."""
+        return self.typical_ns - self.least_ns if self._is_slow(self.typical_ns) else 0
+
     def observe(self, took_ns: int) -> None:
-        """Take up one duration."""
+        """Take up one duration; a word that was doubted is replaced by the first that comes."""
         recent, ordered = self._recent, self._ordered
-        if len(recent) >= _NEW_REGIME and self._has_changed(took_ns):
-            while len(recent) >= _NEW_REGIME:
-                del ordered[bisect_left(ordered, recent.popleft())]
+        if self._doubted:
+            self._keep(0)
+        elif self._is_as_before(took_ns):
+            self._keep(_AS_BEFORE - 1)
+        elif len(recent) >= _NEW_REGIME and self._has_changed(took_ns):
+            self._keep(_NEW_REGIME - 1)
+        self._doubted = False
         recent.append(took_ns)
         insort(ordered, took_ns)
         if len(recent) > _REMEMBERED:
@@ -54,16 +71,36 @@ class Estimate:
         self._work_out()
 
     def doubt(self) -> None:
-        """Keep only the shortest time known: it was long not tried whether the rest still holds."""
-        del self._ordered[1:]
-        self._recent = deque(self._ordered)
+        """Believe in good times: it was long not tried whether the rest still holds."""
         if self._ordered:
+            shortest_ns = min(self._ordered[0], self.least_ns)
+            self._keep(0)
+            self._recent.append(shortest_ns)
+            self._ordered.append(shortest_ns)
+            self._doubted = True
             self._work_out()
+
+    def _keep(self, count: int) -> None:
+        """Forget all but the newest durations."""
+        while len(self._recent) > count:
+            del self._ordered[bisect_left(self._ordered, self._recent.popleft())]
 
     def _work_out(self) -> None:
         ordered, last = self._ordered, len(self._ordered) - 1
-        self.typical_ns = ordered[last // 2]
-        self.spread_ns = ordered[last * _USUAL // 1000] - self.typical_ns
+        self.typical_ns = typical_ns = ordered[last // 2]
+        self.spread_ns = ordered[last * _USUAL // 1000] - typical_ns
+        if last + 1 == _REMEMBERED and not self._has_been_full:
+            self._has_been_full, self.least_ns = True, typical_ns
+        elif last + 1 == _REMEMBERED or not self._has_been_full:
+            self.least_ns = min(self.least_ns or typical_ns, typical_ns)
+
+    def _is_slow(self, took_ns: int) -> bool:
+        return took_ns > self.least_ns * 3 // 2
+
+    def _is_as_before(self, took_ns: int) -> bool:
+        """Return whether a stage that was slow is so no more, in this run and the one before."""
+        was_slow = bool(self._recent) and self._is_slow(self.typical_ns)
+        return was_slow and not self._is_slow(max(took_ns, self._recent[-1]))
 
     def _has_changed(self, took_ns: int) -> bool:
         """Return whether this run and the ones just before are all far from typical, alike."""

@@ -28,6 +28,10 @@ from tectum.sync.stream import NEVER_NS
 __all__ = ["Choice", "Planner", "Wait"]
 
 _PATIENCE = 3
+_READILY = 16
+"""After so many doubts in vain one doubts less readily."""
+_MOST_PATIENT = 5
+"""In the end only after two to the power of so many times the usual patience."""
 _HEAD = -1
 """Stands for the head among the indices of inputs."""
 
@@ -49,6 +53,7 @@ class Planner:
         "_cheaper",
         "_costs",
         "_denied",
+        "_doubts",
         "_head",
         "_levels",
         "_model",
@@ -68,7 +73,9 @@ class Planner:
         self._costs = Costs(plan, ports, model)
         self._cheaper = Cheaper(self._costs, ports, wanted)
         self._denied: dict[str, int] = {}
-        """Stage -> sets in a row that were given up before it could run."""
+        """Stage -> sets in a row that were given up before it could run as well as it can."""
+        self._doubts: dict[str, int] = {}
+        """Stage -> how often its costs were doubted since they were last what they should be."""
         self._levels = Levels(plan.budget_ns)
         self._preferred = self._prefer()
         self._at_best = True
@@ -164,6 +171,18 @@ class Planner:
                 return choice
         return None
 
+    def may_wait(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> bool:
+        """Return whether a set for which every lane was written off would still fit on free ones.
+
+        They may return: a machine that stands still for a moment holds up all of them.
+        """
+        if min(free_at) < NEVER_NS:
+            return False
+        idle = [now_ns] * self._plan.lanes
+        todo = self.unstarted(opened)
+        end_ns = self._end_ns(now_ns, opened, todo, self._preferred, idle)
+        return end_ns <= self._latest_ns(opened)
+
     def deny(self, stages: Iterable[StagePlan]) -> None:
         """Something is given up because of what the model says of these stages.
 
@@ -171,11 +190,36 @@ class Planner:
         without anybody noticing: the model's word is doubted, and the next set tries.
         """
         for stage in stages:
-            self._denied[stage.name] = self._denied.get(stage.name, 0) + 1
-            if self._denied[stage.name] >= _PATIENCE:
-                self._denied[stage.name] = 0
+            if self._out_of_patience(stage.name):
                 for estimate in self._costs.of(stage):
                     estimate.doubt()
+
+    def _out_of_patience(self, stage: str) -> bool:
+        """Count a set in which a stage was denied; return whether that is to be doubted."""
+        doubts = self._doubts.get(stage, 0)
+        self._denied[stage] = self._denied.get(stage, 0) + 1
+        if self._denied[stage] < _PATIENCE << min(_MOST_PATIENT, max(0, doubts - _READILY)):
+            return False
+        self._denied[stage], self._doubts[stage] = 0, doubts + 1
+        return True
+
+    def slowed(self, now_ns: int, runs: Iterable[Run]) -> str:
+        """Return the stage that takes most beyond what it should; empty: none takes much more.
+
+        `runs` are those that may be running: what overstays is slow before it has ended.
+        """
+        stages = [self._head, *[p.encoder for p in self._ports if p.encoder is not None]]
+        more_ns = {s.name: max(e.slower_ns for e in self._costs.of(s)) for s in stages}
+        for run in runs:
+            took_ns = 0 if run.finished or not run.begun_ns else now_ns - run.begun_ns
+            if took_ns > 2 * run.expected_ns:
+                more_ns[run.stage] = max(more_ns[run.stage], took_ns - run.expected_ns)
+        slowest = max(more_ns, key=lambda name: more_ns[name])
+        return slowest if more_ns[slowest] else ""
+
+    def costliest(self, opened: OpenSet) -> str:
+        """Return the stage that takes most of what a set still has to compute, at its best."""
+        return max(self.todo(opened), key=lambda stage: self._costs.of(stage)[0].typical_ns).name
 
     def todo(self, opened: OpenSet) -> list[StagePlan]:
         """Return the stages that have to run before the set can be answered, the head included."""
@@ -185,10 +229,21 @@ class Planner:
     def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
         """Learn from a run that has ended; one that was ended early took at least so long."""
         estimate = self._model.of(run.stage, run.variant)
+        was_slow = estimate.slower_ns
         if ok:
             self._denied[run.stage] = 0
         if ok or took_ns > estimate.typical_ns:
             estimate.observe(took_ns)
+        if ok and not estimate.slower_ns:
+            self._doubts[run.stage] = 0
+            if was_slow:
+                self._is_itself_again(run.stage)
+
+    def _is_itself_again(self, stage: str) -> None:
+        """A stage that was slow is so no more in one variant: maybe it is so in none."""
+        for estimate in self._costs.of(self._plan.stage(stage)):
+            if estimate.slower_ns:
+                estimate.doubt()
 
     def unstarted(self, opened: OpenSet) -> list[int]:
         """Return the inputs whose committed sample still has to be encoded."""
@@ -269,3 +324,8 @@ class Planner:
         if self._levels.chosen(stage.name, costs, variant, slack_ns):
             self._preferred = choice = self._prefer()
             self._at_best = not (any(choice.variants) or choice.head_variant)
+        level = self.level(stage.name)
+        if level and costs[level - 1].slower_ns and not costs[level].slower_ns:
+            # Slow in the better variant alone, as far as is known: who never tries never learns.
+            if self._out_of_patience(stage.name):
+                costs[level - 1].doubt()

@@ -44,7 +44,7 @@ class Computing:
         choose = planner.eager if waits else planner.choose
         choice = choose(now_ns, opened, free_at)
         if choice is None:
-            if not waits:
+            if not (waits or planner.may_wait(now_ns, opened, free_at)):
                 self._shed(now_ns, opened)
             return
         self._apply(opened, choice)

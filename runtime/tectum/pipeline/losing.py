@@ -38,6 +38,8 @@ class Losing:
 
     def lose(self, opened: OpenSet, port: Port, reason: str) -> None:
         """Go on without an input, with its cached embedding, or not at all."""
+        if reason == "left_out":
+            self.blame(self._books.now_ns, opened)
         opened.row.blame = opened.row.blame or port.plan.encoder or port.plan.name
         opened.miss(port.index, reason)
         self._books.unuse(opened, port.index)
@@ -53,17 +55,21 @@ class Losing:
             self.shed(opened, "not_accepted")
 
     def blame(self, now_ns: int, opened: OpenSet) -> None:
-        """Name the stage that a set still waits for when its time is over."""
+        """Name the stage that costs a set its time.
+
+        That is the one that takes much longer than it should. Where none does, it is one that the
+        set waits for when its time is over, or else what takes most of what it has to compute.
+        """
         if opened.row.blame:
             return
-        ports, planner = self._books.ports, self._books.planner
+        books = self._books
         late = [
-            ports[i].plan.encoder
+            books.ports[i].plan.encoder
             for i, run in enumerate(opened.runs)
             if run is not None and (not run.finished or run.ended_ns >= now_ns)
         ]
-        todo = [ports[i].plan.encoder for i in planner.unstarted(opened)]
-        opened.row.blame = (late + todo + [self._books.plan.head])[0]
+        slowed = books.planner.slowed(now_ns, books.runs.all.values())
+        opened.row.blame = slowed or (*late, books.planner.costliest(opened))[0]
 
     def shed(self, opened: OpenSet, reason: str) -> None:
         """Resolve a set without an answer; what only it wanted is cancelled."""

@@ -109,6 +109,15 @@ def test_with_its_only_lane_hung_sets_are_shed_and_recover_when_it_returns(scene
     assert all(row.emitted_ns <= row.deadline_ns + 1 for row in result.rows)
 
 
+def test_while_no_lane_is_left_a_set_waits_as_long_as_it_would_fit_on_one(scene) -> None:
+    # 250 ms on the only lane: the two triggers that come meanwhile have 400 ms each.
+    scene.set(lanes=1, budget_ns=400 * MS)
+    result = scene.run(durations=_hang(scene.takes, "head", 12, 250 * MS), cancels=False)
+    late = [row for row in result.rows if row.stamp_ns >= SETTLED]
+    assert {row.outcome for row in late} == {Outcome.COMPLETE}
+    assert all(row.emitted_ns <= row.deadline_ns for row in result.rows)
+
+
 def test_work_for_a_set_that_was_given_up_is_cancelled(scene) -> None:
     orders = []
     scene.set(lanes=3)
