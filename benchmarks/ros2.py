@@ -219,6 +219,8 @@ def _judge_beside(
     ])  # fmt: skip
     bench.table("processor", ("process", "s per s"), list(used.items()))
     (_, theirs), (_, mine) = p50.items()
+    if sum(stamp in peer.sets for stamp in asked) < 0.95 * len(asked):
+        print("ROS 2's own synchronizer lost sets undisturbed: this machine is too busy to measure")
     answered = sum(stamp in ours.sets for stamp in asked) / max(1, len(asked))
     bench.at_least("lidar messages answered", answered, 1.0)
     bench.at_most("p50 / theirs", mine / theirs, 3.0)
