@@ -200,7 +200,7 @@ class RecorderNode(Node):
 
     def _account(self, thread: LogThread) -> Account:
         """Return what has come of the recording so far, and leave it for the report."""
-        account = Account.of(thread, self._gaps)
+        account = Account.of(thread, self._gaps, self._subscriber.counters())
         with suppress(OSError):  # a recorder that has joined a run may outlive its folder
             self._report.write(account.document())
         return account

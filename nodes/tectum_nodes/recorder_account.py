@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tectum.message import Value
+from tectum.transport.inbox import MISSING_CAUSES
 from tectum_nodes.log_thread import LogThread
 
 __all__ = ["Account"]
@@ -25,12 +27,21 @@ class Account:
     """Messages that could not be stored."""
     never_came: int
     """Messages that were lost on the way to the recorder."""
+    lost: Mapping[str, int]
+    """The same by cause, as far as publishers have said so yet; `unexplained`: nobody knows."""
     stopped: str
     """Why recording has ended early; empty: it has not."""
 
     @classmethod
-    def of(cls, thread: LogThread, gaps: Counter[str]) -> Account:
-        """Return the account of what `thread` has written."""
+    def of(
+        cls, thread: LogThread, gaps: Counter[str], counters: Mapping[str, Mapping[str, Value]]
+    ) -> Account:
+        """Return the account of what `thread` has written; `counters` are the subscriber's."""
+        lost: Counter[str] = Counter()
+        for row in counters.values():
+            for cause in MISSING_CAUSES:
+                count = row.get(cause, 0)
+                lost[cause] += count if isinstance(count, int) else 0
         return cls(
             thread.files,
             thread.written,
@@ -38,6 +49,7 @@ class Account:
             thread.left_out,
             thread.refused,
             gaps.total(),
+            dict(+lost),
             thread.stopped,
         )
 
@@ -52,9 +64,13 @@ class Account:
         words = [f"{self.messages} messages, {self.nbytes / 1e6:.1f} MB"]
         words += [f"{self.left_out} left out"] if self.left_out else []
         words += [f"{self.refused} could not be stored"] if self.refused else []
-        words += [f"{self.never_came} never came"] if self.never_came else []
+        words += [f"{self.never_came} never came{self._why()}"] if self.never_came else []
         words += [f"stopped early: {self.stopped}"] if self.stopped else []
         return f"recorded into {self.files[0]}{more}: {'; '.join(words)}"
+
+    def _why(self) -> str:
+        causes = ", ".join(f"{count} {cause}" for cause, count in self.lost.items())
+        return f" ({causes})" if causes else ""
 
     def document(self) -> dict[str, Value]:
         """Return the account as it stands in the report of a run."""
@@ -65,6 +81,7 @@ class Account:
             "left_out": self.left_out,
             "refused": self.refused,
             "never_came": self.never_came,
+            "lost": dict(self.lost),
             "stopped": self.stopped,
             "sentence": self.sentence(),
         }

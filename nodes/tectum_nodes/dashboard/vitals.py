@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.transport.inbox import MISSING_CAUSES
 
 __all__ = ["Processes", "TopicVitals"]
 
 _RATE_OVER_NS = 3 * NS_PER_S
 _LEAST_SILENCE_NS = 500 * NS_PER_MS
-_LOSSES = ("queue_full", "overtaken", "refused_here", "unexplained")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
@@ -60,7 +60,7 @@ class TopicVitals:
     def document(self, now_ns: int, counters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the topic for the page; `counters` are the subscriber's."""
         rate_hz = self.rate_hz(now_ns)
-        lost = {cause: counters[cause] for cause in _LOSSES if counters.get(cause)}
+        lost = {cause: counters[cause] for cause in MISSING_CAUSES if counters.get(cause)}
         named = counters.get("lost")
         return {
             "kind": self.kind,

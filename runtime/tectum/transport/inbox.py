@@ -15,7 +15,7 @@ from tectum.message import Header, Kind, Message, Value
 from tectum.transport.base import Gap, Received
 from tectum.transport.outbox import STATEMENT
 
-__all__ = ["Inbox"]
+__all__ = ["MISSING_CAUSES", "Inbox"]
 
 LIVES_KEPT = 16
 """Accounts kept per topic; of a publisher that restarts more often the oldest are summed up."""
@@ -25,8 +25,8 @@ OTHER = "?"
 """Where messages are counted whose topic cannot be read or was not asked for."""
 CAUSES = ("overtaken", "skipped", "disconnected")
 """What this side may name as the cause of a loss of its own."""
-JOINING_TAKES = 16
-"""How many messages may reach a subscriber before its publisher has taken up that it joined."""
+MISSING_CAUSES = ("queue_full", *CAUSES, "refused_here", "unexplained")
+"""What becomes of published messages that were not received: with `received` they add up."""
 _STATEMENT, _LATCHED, _PROMISE, _END = Kind.STATEMENT, Kind.LATCHED, Kind.PROMISE, Kind.END
 _OF_STATEMENTS = f"/{STATEMENT}"
 
@@ -43,8 +43,10 @@ class _Account:
     nbytes: int = 0
     missing: int = 0
     queue_full: int = 0
-    joined: int = 0
-    """The number at which this subscriber joined, as its publisher last said."""
+    joined: int = -1
+    """The number at which this subscriber joined, as its publisher last said; -1: not yet."""
+    stated: tuple[int, int] = (0, 0)
+    """What the last two statements counted."""
     named: dict[str, int] = field(default_factory=dict)
     """Messages that this side lost itself, by cause."""
     duplicates: int = 0
@@ -101,20 +103,25 @@ class _Account:
         self.open_gaps = unclaimed
 
     def rejoin(self, seq: int) -> None:
-        """Explain the gap that lies before number `seq`, where this subscriber joined once more.
+        """Explain the hole that lies before number `seq`, where this subscriber joined once more.
 
-        Its connection had been lost: nothing that was said meanwhile was for it.
+        Its connection had been lost: nothing that was said meanwhile was for it. Messages may have
+        come before its publisher took up that it joined, as many as that one likes; so it is the
+        last hole that began before `seq`. What began before the last statement but one was missing
+        already when there was a connection: the last one may have come on the new connection,
+        before the publisher had heard all that is subscribed there.
         """
-        self.joined = seq
-        for index, (first, size) in enumerate(self.open_gaps):
-            if first < seq <= first + size + JOINING_TAKES:
-                named = min(size, seq - first)
+        left: list[tuple[int, int]] = []
+        begin = -1
+        while self.open_gaps and self.open_gaps[-1][0] >= self.stated[0]:
+            first, size = self.open_gaps.pop()
+            if begin in {-1, first + size} and first < seq:
+                begin, named = first, min(size, seq - first)
                 self.named["disconnected"] = self.named.get("disconnected", 0) + named
-                rest = [(first + named, size - named)] if size > named else []
-                self.open_gaps = [
-                    *self.open_gaps[:index], *rest, *self.open_gaps[index + 1 :]
-                ]  # fmt: skip
-                return
+                left += [(first + named, size - named)] if size > named else []
+            else:
+                left.append((first, size))
+        self.open_gaps += reversed(left)
 
 
 class Inbox:
@@ -264,7 +271,7 @@ class Inbox:
 
     def _stated(self, topic: str, seq: int, header: Header) -> list[Received]:
         account = self._account(topic, header.incarnation)
-        joined, joined_at = header.fields.get("joined"), 0
+        joined, joined_at = header.fields.get("joined"), -1
         if isinstance(joined, Mapping) and self._name in joined:
             joined_at = dict(_counts(joined[self._name])).get(topic, 0)
             account.begin(joined_at)
@@ -272,8 +279,11 @@ class Inbox:
             return []  # sent before this subscriber had joined
         stated = Header(topic, header.kind, seq, 0, incarnation=header.incarnation)
         gaps = self._gap(stated, account, seq)
-        if joined_at > account.joined and account.joined >= 0:
-            account.rejoin(joined_at)
+        if joined_at > account.joined:
+            if account.joined >= 0:
+                account.rejoin(joined_at)
+            account.joined = joined_at
+        account.stated = (account.stated[1], seq)
         account.claim(_starts(header.fields.get("full"), topic))
         account.final = header.fields.get("final") is True
         lost = header.fields.get("lost")

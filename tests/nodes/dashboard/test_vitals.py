@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tectum.clock import NS_PER_MS, NS_PER_S
+from tectum.transport.inbox import MISSING_CAUSES
 from tectum_nodes.dashboard.vitals import Processes, TopicVitals
 
 
@@ -78,3 +79,11 @@ def test_this_process_uses_memory_and_one_that_is_gone_does_not() -> None:
     assert document["here"]["memory_mb"] > 5
     assert 5 <= document["here"]["cpu"] < 100
     assert document["gone"] == {"pid": gone.pid, "cpu": None, "memory_mb": None}
+
+
+def test_every_cause_of_a_loss_is_shown_and_none_that_cost_nothing() -> None:
+    counters = {cause: number for number, cause in enumerate(MISSING_CAUSES)}
+    document = heard(50, 20).document(NS_PER_S, {**counters, "lost": {"no_slot": 9}})
+    first, *others = MISSING_CAUSES
+    assert first not in document["lost"]
+    assert document["lost"] == {**{cause: counters[cause] for cause in others}, "no_slot": 9}

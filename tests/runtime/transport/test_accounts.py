@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tectum.message import Header, Kind, Message
@@ -139,6 +139,7 @@ class Channel:
         return True
 
 
+@settings(deadline=None)  # a busy machine
 @given(
     st.lists(
         st.tuples(
@@ -225,3 +226,50 @@ def test_a_message_that_comes_before_the_news_of_the_joining_changes_nothing():
     assert inbox.take(statement({TOPIC: 20}, joined={"ear": {TOPIC: 20}})) == []
     row = inbox.counters()[TOPIC]
     assert (row["gaps"], row["disconnected"], row["unexplained"]) == (17, 17, 0)
+
+
+@pytest.mark.parametrize("early", [1, 17, 500])
+def test_however_many_messages_come_before_the_news_the_gap_before_them_is_explained(early):
+    inbox = Inbox("ear", [TOPIC])
+    inbox.take(statement({TOPIC: 0}, joined={"ear": {TOPIC: 0}}))
+    for seq in (0, *range(18, 18 + early)):
+        inbox.take(text(seq))
+    inbox.take(statement({TOPIC: 18 + early}, joined={"ear": {TOPIC: 18 + early}}))
+    row = inbox.counters()[TOPIC]
+    assert (row["gaps"], row["disconnected"], row["unexplained"]) == (17, 17, 0)
+
+
+def test_what_was_missing_before_the_connection_was_lost_stays_unexplained():
+    inbox = Inbox("ear", [TOPIC])
+    once, again = {"ear": {TOPIC: 0}}, {"ear": {TOPIC: 12}}
+    inbox.take(statement({TOPIC: 0}, joined=once))
+    for seq in (0, 3, 4):
+        inbox.take(text(seq))
+    for _ in range(2):
+        inbox.take(statement({TOPIC: 5}, joined=once))
+    for seq in range(5, 12):
+        inbox.take(text(seq))  # nothing was said while the connection was lost
+    inbox.take(statement({TOPIC: 12}, joined=again))
+    row = inbox.counters()[TOPIC]
+    assert (row["gaps"], row["disconnected"], row["unexplained"]) == (2, 0, 2)
+
+
+def test_a_statement_on_half_a_new_connection_does_not_hide_what_was_missed():
+    inbox = Inbox("ear", [TOPIC])
+    inbox.take(statement({TOPIC: 0}, joined={"ear": {TOPIC: 0}}))
+    inbox.take(text(0))
+    inbox.take(statement({TOPIC: 1}, joined={"ear": {TOPIC: 0}}))
+    inbox.take(statement({TOPIC: 9}, joined={}))
+    inbox.take(text(10))
+    inbox.take(statement({TOPIC: 11}, joined={"ear": {TOPIC: 10}}))
+    row = inbox.counters()[TOPIC]
+    assert (row["gaps"], row["disconnected"], row["unexplained"]) == (9, 9, 0)
+
+
+def test_a_loss_right_after_joining_for_the_first_time_is_no_disconnection():
+    inbox = Inbox("ear", [TOPIC])
+    for seq in (5, 8):
+        inbox.take(text(seq))  # comes before the news of the joining
+    inbox.take(statement({TOPIC: 9}, joined={"ear": {TOPIC: 9}}))
+    row = inbox.counters()[TOPIC]
+    assert (row["gaps"], row["disconnected"], row["unexplained"]) == (2, 0, 2)
