@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tectum.recording.reader import LogReader
+
 TUTORIAL = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-YAML, GROWN, COUNTER_LINE = re.findall(r"```yaml\n(.*?)```", TUTORIAL, re.DOTALL)
-LISTEN, COUNTER = re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL)
+YAML, GROWN, COUNTER_LINE, LIGHT_LINE, HARD, PAGE_LINE, ROBOT_LINES = re.findall(
+    r"```yaml\n(.*?)```", TUTORIAL, re.DOTALL
+)
+LISTEN, COUNTER, LIGHT = re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL)
 COMMANDS = [
     line.removeprefix("$ ")
     for block in re.findall(r"```console\n(.*?)```", TUTORIAL, re.DOTALL)
@@ -37,7 +41,8 @@ class Reader:
         self.folder = folder
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700)
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
+        places = {"XDG_RUNTIME_DIR": str(runtime), "TMPDIR": str(folder)}
+        self.environment = {**os.environ, **places}  # runs of others are not seen
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the tutorial; drives are shortened, since a test has no eyes."""
@@ -71,7 +76,7 @@ def reader(tmp_path: Path) -> Reader:
 
 def test_every_command_of_the_tutorial_does_what_it_says(reader: Reader) -> None:
     check, check_two, drive, mistake, silent, why, at, tight, why_tight, *rest = COMMANDS
-    record, info, verify, why_log, simulate, *last = rest
+    record, info, verify, why_log, simulate, *counting = rest[:8]
 
     reader.write("two.yaml", YAML)
     reader.follow([check])
@@ -96,8 +101,44 @@ def test_every_command_of_the_tutorial_does_what_it_says(reader: Reader) -> None
 
     reader.write("counter.py", COUNTER)
     reader.write("two.yaml", GROWN.replace("\n  perception:", f"\n{COUNTER_LINE}\n  perception:"))
-    *_, counted = reader.follow(last)
+    *_, counted = reader.follow(counting)
     assert "counter/number" in counted.stdout
+
+
+def test_the_graph_of_the_tutorial_grows_an_encoder_promises_a_page_and_a_robot(
+    reader: Reader,
+) -> None:
+    *_, light, look, hard, page, drawn, robot = COMMANDS
+
+    reader.write("light.py", LIGHT)
+    grown = GROWN.replace("    accept:", f"{LIGHT_LINE}    accept:")
+    reader.write("two.yaml", grown)
+    fused, _ = reader.follow([light, look])
+    assert "light" in fused.stdout
+    with LogReader(reader.folder / "light.mcap") as log:
+        results = [record.message for record in log.messages(["perception/result"])]
+    answers = [
+        message.array(outputs["day"]["buffer"])[0]
+        for message in results
+        if (outputs := message.header.fields.get("result", {}).get("outputs", {})).get("day")
+    ]
+    assert answers
+    assert all(0 <= day <= 1 for day in answers)
+
+    reader.write("hard.yaml", HARD)
+    (held,) = reader.follow([hard])
+    assert "what is asserted holds: 2 of 2" in held.stdout
+
+    grown = grown.replace("\n  perception:", f"\n{PAGE_LINE}\n  perception:")
+    reader.write("two.yaml", grown)
+    seen, picture = reader.follow([page, drawn])
+    assert "http://127.0.0.1:" in seen.stderr
+    assert "dashboard/" not in picture.stdout
+    assert "<- light   camera/image  nearest within 40 ms" in picture.stdout
+
+    reader.write("two.yaml", f"{grown}\n{ROBOT_LINES}")
+    (proven,) = reader.follow([robot])
+    assert "0 errors" in proven.stdout
 
 
 def test_any_python_process_gets_the_results(reader: Reader) -> None:

@@ -7,8 +7,10 @@ it failed meanwhile.
 from __future__ import annotations
 
 from logging import Logger, LoggerAdapter
+from traceback import extract_tb
 
 from tectum.clock import NS_PER_S, Clock
+from tectum.errors import TectumError
 from tectum.node.shell import Failure
 
 __all__ = ["FailureLog"]
@@ -32,4 +34,14 @@ class FailureLog:
         self._next_ns[stage] = now_ns + NS_PER_S
         unsaid = self._unsaid.pop(stage, 0)
         times = f" ({unsaid} more times before)" if unsaid else ""
-        self._log.error("stage %s (%s) failed: %s%s", stage, failure.variant, failure.error, times)
+        words = _words(failure.error)
+        self._log.error("stage %s (%s) failed: %s%s", stage, failure.variant, words, times)
+
+
+def _words(error: BaseException) -> str:
+    """Return what went wrong; of an accident in a user's own code also its kind and place."""
+    if isinstance(error, TectumError):
+        return str(error)
+    steps = extract_tb(error.__traceback__)
+    where = f" at {steps[-1].filename}:{steps[-1].lineno}" if steps else ""
+    return f"{type(error).__name__}: {error}{where}"
