@@ -30,14 +30,19 @@ class Estimate:
     """
 
     __slots__ = (
-        "_doubted", "_has_been_full", "_ordered", "_recent", "least_ns", "spread_ns", "typical_ns",
+        "_doubted_ns", "_has_been_full", "_ordered", "_recent", "_slower_ns",
+        "least_ns", "spread_ns", "typical_ns",
     )  # fmt: skip
 
     def __init__(self) -> None:
         """Know nothing."""
         self._recent: deque[int] = deque()
         self._ordered: list[int] = []
-        self._doubted = self._has_been_full = False
+        self._has_been_full = False
+        self._doubted_ns = -1
+        """When what was known was doubted, and nothing was learned since; -1: it holds."""
+        self._slower_ns = 0
+        """How much slower than in good times the stage was when that was doubted."""
         self.typical_ns = 0
         """The median of recent runs."""
         self.least_ns = 0
@@ -51,33 +56,41 @@ class Estimate:
 
     @property
     def slower_ns(self) -> int:
-        """Return how much longer than in good times the stage takes at present; 0: not much."""
+        """Return how much longer than in good times the stage takes, as last seen; 0: not much."""
+        if self._doubted_ns >= 0:
+            return self._slower_ns
         return self.typical_ns - self.least_ns if self._is_slow(self.typical_ns) else 0
 
-    def observe(self, took_ns: int) -> None:
-        """Take up one duration; a word that was doubted is replaced by the first that comes."""
+    def observe(self, took_ns: int, begun_ns: int = 1 << 62) -> None:
+        """Take up one duration, of a run that began at `begun_ns`.
+
+        Where there is doubt, the first run that began since then decides alone.
+        """
+        if begun_ns < self._doubted_ns:
+            return
         recent, ordered = self._recent, self._ordered
-        if self._doubted:
+        if self._doubted_ns >= 0:
             self._keep(0)
         elif self._is_as_before(took_ns):
             self._keep(_AS_BEFORE - 1)
         elif len(recent) >= _NEW_REGIME and self._has_changed(took_ns):
             self._keep(_NEW_REGIME - 1)
-        self._doubted = False
+        self._doubted_ns = -1
         recent.append(took_ns)
         insort(ordered, took_ns)
         if len(recent) > _REMEMBERED:
             del ordered[bisect_left(ordered, recent.popleft())]
         self._work_out()
 
-    def doubt(self) -> None:
+    def doubt(self, now_ns: int) -> None:
         """Believe in good times: it was long not tried whether the rest still holds."""
         if self._ordered:
+            self._slower_ns = self.slower_ns
             shortest_ns = min(self._ordered[0], self.least_ns)
             self._keep(0)
             self._recent.append(shortest_ns)
             self._ordered.append(shortest_ns)
-            self._doubted = True
+            self._doubted_ns = now_ns
             self._work_out()
 
     def _keep(self, count: int) -> None:

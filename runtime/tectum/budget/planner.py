@@ -57,6 +57,7 @@ class Planner:
         "_head",
         "_levels",
         "_model",
+        "_now_ns",
         "_plan",
         "_ports",
         "_preferred",
@@ -73,9 +74,10 @@ class Planner:
         self._costs = Costs(plan, ports, model)
         self._cheaper = Cheaper(self._costs, ports, wanted)
         self._denied: dict[str, int] = {}
-        """Stage -> sets in a row that were given up before it could run as well as it can."""
+        """Stage, or stage/variant -> sets in a row that were given up before it could run."""
         self._doubts: dict[str, int] = {}
-        """Stage -> how often its costs were doubted since they were last what they should be."""
+        """The same -> how often its costs were doubted since they were last what they should be."""
+        self._now_ns = 0
         self._levels = Levels(plan.budget_ns)
         self._preferred = self._prefer()
         self._at_best = True
@@ -132,6 +134,7 @@ class Planner:
         Takes the lanes' times from `free_at` (per lane, when it gets free) and leaves in it what
         the set will take. None where nothing helps: the set is to be shed.
         """
+        self._now_ns = now_ns
         todo, limit_ns = self.unstarted(opened), self._latest_ns(opened)
         choice, taken = self._preferred, list(free_at)
         end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
@@ -192,10 +195,15 @@ class Planner:
         for stage in stages:
             if self._out_of_patience(stage.name):
                 for estimate in self._costs.of(stage):
-                    estimate.doubt()
+                    estimate.doubt(self._now_ns)
+
+    def deny_wait(self, encoder: StagePlan | None) -> None:
+        """An input is waited for no longer because of what its encoder and the head would take."""
+        slow = any(estimate.slower_ns for estimate in self._costs.head)
+        self.deny(stage for stage in (encoder, self._head if slow else None) if stage is not None)
 
     def _out_of_patience(self, stage: str) -> bool:
-        """Count a set in which a stage was denied; return whether that is to be doubted."""
+        """Count a set in which a stage (or a variant) was denied; return whether to doubt that."""
         doubts = self._doubts.get(stage, 0)
         self._denied[stage] = self._denied.get(stage, 0) + 1
         if self._denied[stage] < _PATIENCE << min(_MOST_PATIENT, max(0, doubts - _READILY)):
@@ -228,14 +236,15 @@ class Planner:
 
     def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
         """Learn from a run that has ended; one that was ended early took at least so long."""
+        self._now_ns = max(self._now_ns, run.ended_ns)
         estimate = self._model.of(run.stage, run.variant)
         was_slow = estimate.slower_ns
         if ok:
-            self._denied[run.stage] = 0
+            self._denied[run.stage] = self._denied[f"{run.stage}/{run.variant}"] = 0
         if ok or took_ns > estimate.typical_ns:
-            estimate.observe(took_ns)
+            estimate.observe(took_ns, run.begun_ns)
         if ok and not estimate.slower_ns:
-            self._doubts[run.stage] = 0
+            self._doubts[run.stage] = self._doubts[f"{run.stage}/{run.variant}"] = 0
             if was_slow:
                 self._is_itself_again(run.stage)
 
@@ -243,7 +252,7 @@ class Planner:
         """A stage that was slow is so no more in one variant: maybe it is so in none."""
         for estimate in self._costs.of(self._plan.stage(stage)):
             if estimate.slower_ns:
-                estimate.doubt()
+                estimate.doubt(self._now_ns)
 
     def unstarted(self, opened: OpenSet) -> list[int]:
         """Return the inputs whose committed sample still has to be encoded."""
@@ -327,5 +336,6 @@ class Planner:
         level = self.level(stage.name)
         if level and costs[level - 1].slower_ns and not costs[level].slower_ns:
             # Slow in the better variant alone, as far as is known: who never tries never learns.
-            if self._out_of_patience(stage.name):
-                costs[level - 1].doubt()
+            better = f"{stage.name}/{stage.variants[level - 1]}"
+            if self._out_of_patience(better):
+                costs[level - 1].doubt(self._now_ns)

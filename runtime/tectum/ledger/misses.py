@@ -31,6 +31,9 @@ _OF_INPUT = {
 }
 _OF_STAGE = {"encoder_late": "compute", "left_out": "compute", "encoder_failed": "failures"}
 
+_FOR_TIME = ("encoder_late", "left_out", "not_arrived")
+"""Given up to be in time: whoever took the time is blamed, not who was given up for it."""
+
 
 class Misses:
     """Counts misses by cause, of a whole run and of its latest triggers."""
@@ -72,7 +75,7 @@ def miss_cause(row: Row, plan: Plan) -> str:
         return _of_shed(row, plan)
     for item in row.inputs:
         if item.status is not Status.FRESH and item.reason:
-            return _of_input(item, plan)
+            return _of_input(item, row, plan)
     late = bool(row.deadline_ns) and row.delivered_ns > row.deadline_ns
     if late or "degraded" in row.flags:
         return _of_time(row, plan)
@@ -97,11 +100,13 @@ def _of_shed(row: Row, plan: Plan) -> str:
     if row.reason == "not_accepted":
         for item in row.inputs:
             if item.status is not Status.FRESH and item.reason:
-                return _of_input(item, plan)
+                return _of_input(item, row, plan)
     return _of_time(row, plan)
 
 
-def _of_input(item: InputRow, plan: Plan) -> str:
+def _of_input(item: InputRow, row: Row, plan: Plan) -> str:
+    if item.reason in _FOR_TIME and any(stage.name == row.blame for stage in plan.stages):
+        return f"{row.blame} compute"
     if item.reason in _OF_STAGE:
         return f"{plan.input(item.name).encoder or item.name} {_OF_STAGE[item.reason]}"
     return f"{item.name} {_OF_INPUT.get(item.reason, item.reason)}"

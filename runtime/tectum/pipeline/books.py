@@ -132,9 +132,18 @@ class Books:
         item.variant = run.variant
         item.encode_begin_ns, item.encode_end_ns = run.begun_ns, run.ended_ns
         if port.encoder is not None and run.variant != port.encoder.variants[0]:
-            opened.flag("degraded")
+            self.degrade(opened)
         if run.ok:
             self.keep(port, item, run)
+
+    def degrade(self, opened: OpenSet) -> None:
+        """Say that a set is computed in a cheaper variant, and which stage made that necessary."""
+        opened.flag("degraded")
+        opened.row.blame = opened.row.blame or self.slowed() or self.planner.costliest(opened)
+
+    def slowed(self) -> str:
+        """Return the stage that takes most beyond what it should; empty: none takes much more."""
+        return self.planner.slowed(self.now_ns, self.runs.all.values())
 
     def keep(self, port: Port, item: InputRow, run: Run) -> None:
         """Keep the newest embedding of an input: later sets may share it, or want it cached."""

@@ -95,9 +95,9 @@ class Committing:
         reason = _SILENT_REASONS.get(port.raw.state) or refusal.reason
         if item.forced and reason in _MIGHT_HAVE_COME:
             reason = "not_arrived"
-            if port.encoder is not None:
-                # The wait was cut short by what the model says of its encoder.
-                self._books.planner.deny([port.encoder])
+            # The wait was cut short by what the model says of its encoder, and of the head.
+            opened.row.blame = opened.row.blame or self._books.slowed()
+            self._books.planner.deny_wait(port.encoder)
         if port.raw.state is not Listening.SPEAKING:
             item.silent_since_ns = port.raw.heard_ns
         item.refused_seq, item.refused_distance_ns = refusal.seq, refusal.distance_ns

@@ -127,8 +127,8 @@ class Computing:
 
     def _shed(self, now_ns: int, opened: OpenSet) -> None:
         planner = self._books.planner
-        planner.deny(planner.todo(opened))
         self._losing.blame(now_ns, opened)
+        planner.deny(planner.todo(opened))
         self._losing.shed(opened, "no_time")
 
     def _apply(self, opened: OpenSet, choice: Choice) -> None:
@@ -138,6 +138,7 @@ class Computing:
             self._books.unpin(opened, index)
             self._books.use_cached(opened, self._books.ports[index])
         if choice.left_out:
+            self._losing.blame(self._books.now_ns, opened)
             self._books.planner.deny(self._books.planner.todo(opened))
         for index in choice.left_out:
             self._losing.lose(opened, self._books.ports[index], "left_out")
@@ -205,7 +206,7 @@ class Computing:
         opened.head = run
         opened.row.head_begin_ns, opened.row.head_variant = run.begun_ns, variant
         if choice.head_variant:
-            opened.flag("degraded")
+            books.degrade(opened)
 
     def _head_args(self, opened: OpenSet) -> tuple[Arg, ...]:
         args: list[Arg] = []

@@ -38,8 +38,6 @@ class Losing:
 
     def lose(self, opened: OpenSet, port: Port, reason: str) -> None:
         """Go on without an input, with its cached embedding, or not at all."""
-        if reason == "left_out":
-            self.blame(self._books.now_ns, opened)
         opened.row.blame = opened.row.blame or port.plan.encoder or port.plan.name
         opened.miss(port.index, reason)
         self._books.unuse(opened, port.index)
@@ -68,8 +66,7 @@ class Losing:
             for i, run in enumerate(opened.runs)
             if run is not None and (not run.finished or run.ended_ns >= now_ns)
         ]
-        slowed = books.planner.slowed(now_ns, books.runs.all.values())
-        opened.row.blame = slowed or (*late, books.planner.costliest(opened))[0]
+        opened.row.blame = books.slowed() or (*late, books.planner.costliest(opened))[0]
 
     def shed(self, opened: OpenSet, reason: str) -> None:
         """Resolve a set without an answer; what only it wanted is cancelled."""
@@ -91,6 +88,8 @@ class Losing:
         return waits and now_ns >= self._books.planner.head_by_ns(opened)
 
     def _leave_out_unfinished(self, opened: OpenSet) -> None:
+        opened.row.blame = opened.row.blame or self._books.slowed()
+        self._books.planner.deny_wait(None)  # a head that is not slow any more could wait longer
         for index, port in enumerate(self._books.ports):
             run = opened.runs[index]
             waiting = run is not None and not run.finished

@@ -47,7 +47,7 @@ def test_stages_and_variants_are_kept_apart() -> None:
 
 def test_doubt_keeps_the_shortest_only() -> None:
     model = _seen(50, 8, 60)
-    model.doubt()
+    model.doubt(0)
     assert model.typical_ns == 8
 
 
