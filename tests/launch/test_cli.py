@@ -43,6 +43,14 @@ def test_an_unknown_graph_is_one_line_with_the_nearest_name():
     )
 
 
+def test_a_launch_that_is_refused_at_once_says_that_one_line_and_nothing_more():
+    for _ in range(3):  # what is started meanwhile may be at any point of its start
+        command = [sys.executable, "-m", "tectum_launch", "launch", "drivin"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def test_a_graph_with_errors_starts_nothing_and_tells_each_in_a_line(write_graph):
     path = write_graph("graph: g\nnodes:\n  a: {run: plain_nodes:Camera, rte: 3Hz, rate: 3}\n")
     result = tectum("launch", str(path))

@@ -70,13 +70,21 @@ class _Nursery:
         with contextlib.suppress(OSError):
             self._connection.send(b'{"ready": true}')
         while True:
-            data, descriptors, _, _ = socket.recv_fds(self._connection, LARGEST_REQUEST, 3)
+            data, descriptors = self._heard()
             if not data:
                 self._undertake()
                 return 0
             self._heed(json.loads(data), descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _heard(self) -> tuple[bytes, list[int]]:
+        """Return the next request and its descriptors; nothing once the launcher is gone."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._connection, LARGEST_REQUEST, 3)
+        except ConnectionError:  # it left without reading all that it was told
+            return b"", []
+        return data, descriptors
 
     def _heed(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self._run = request.get("run", self._run)
