@@ -71,34 +71,40 @@ class EmbeddedLog:
         self._desk = Desk(plan, stages)
 
     def __iter__(self) -> Iterator[Result]:
-        """Yield every result, shed triggers included.
+        """Yield every result, shed triggers included; the models are given back at the end.
 
         Raises:
             DataError: the log cannot be read, or lacks what an input needs.
         """
-        with open_log(self._log) as reader:
-            times = self._times
-            scenario = scenario_of(reader, self.plan, durations=times.table, claims=times.claims)
-            events = faulted(scenario.events, self._faults) if self._faults else scenario.events
-            stored = _Stored(reader, self.plan)
-            desk = self._desk
-            desk.shell = shell = VirtualShell(
-                self.plan, self.stages, scenario.durations, desk, desk.failed
-            )
-            for event in events:
-                shell.advance(event.now_ns)
-                if isinstance(event, Arrived):
-                    shell.push(event.sample.ref.input, stored.message(event.sample))
-                else:
-                    if isinstance(event, Missed) and event.cause == INJECTED:
-                        stored.leave_out(event)
-                    shell.take(event)
-                yield from desk.take()
-            for item in self.plan.inputs:
-                shell.end(item.name)
-            shell.settle()
-            desk.end()
+        try:
+            with open_log(self._log) as reader:
+                yield from self._results(reader)
+        finally:
+            for stage in self.stages.values():
+                stage.close()
+
+    def _results(self, reader: LogReader) -> Iterator[Result]:
+        times, desk = self._times, self._desk
+        scenario = scenario_of(reader, self.plan, durations=times.table, claims=times.claims)
+        events = faulted(scenario.events, self._faults) if self._faults else scenario.events
+        stored = _Stored(reader, self.plan)
+        desk.shell = shell = VirtualShell(
+            self.plan, self.stages, scenario.durations, desk, desk.failed
+        )
+        for event in events:
+            shell.advance(event.now_ns)
+            if isinstance(event, Arrived):
+                shell.push(event.sample.ref.input, stored.message(event.sample))
+            else:
+                if isinstance(event, Missed) and event.cause == INJECTED:
+                    stored.leave_out(event)
+                shell.take(event)
             yield from desk.take()
+        for item in self.plan.inputs:
+            shell.end(item.name)
+        shell.settle()
+        desk.end()
+        yield from desk.take()
 
     @property
     def digest(self) -> str:

@@ -69,8 +69,6 @@ def carried_out(task: Task) -> Outcome:
     found = EmbeddedLog(plan, stages, task.log, times=times, faults=task.variation.faults)
     outcome = Outcome()
     answers = list(_answers(found, outcome))
-    for stage in stages.values():
-        stage.close()
     outcome.scores = scored(answers, read_truth(task.log, task.truth))
     return outcome
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
+from tectum.recording.reader import LogReader
 
 pytest.importorskip("aiohttp", reason="the dashboard's server needs aiohttp (extra ui)")
 sync_api = pytest.importorskip("playwright.sync_api", reason="see .ci/browser")
@@ -327,3 +328,38 @@ def walk_through(page: Page) -> None:
     page.page.get_by_text("next trouble").click()
     waited(lambda: time.inner_text() > here, "there was trouble later")
     page.close()
+
+
+@pytest.mark.data
+def test_each_of_several_cameras_shows_the_objects_that_it_saw_best(
+    chromium: Any, tmp_path: Path, data_folder: Path
+) -> None:
+    def tectum(*arguments: object) -> None:
+        command = [sys.executable, "-m", "tectum_launch", *map(str, arguments)]
+        subprocess.run(command, check=True, capture_output=True, timeout=110)
+
+    scene, log = tmp_path / "scene.mcap", tmp_path / "run.mcap"
+    tectum("import", data_folder / "nuscenes_sample", "-o", scene)
+    settings = ("--set", f"log={scene}", "--set", "budget=none")
+    tectum("launch", "surround", *settings, "--record", log)
+    with LogReader(log) as reader:
+        results = [r.message.header for r in reader.messages(["perception/result"])]
+        objects = [header.buffers[0].shape[0] for header in results if header.buffers]
+    assert objects[-1] > 5
+
+    command = [sys.executable, "-m", "tectum_launch", "view", str(log), "--no-browser"]
+    viewing = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert viewing.stdout is not None
+    page = Page(chromium, re.search(r"http://\S+", viewing.stdout.readline())[0])
+    try:
+        page.page.get_by_label("Play").click()
+        marked = page.page.locator("[data-marks]")
+        waited(lambda: marked.count() == 6, "six cameras with marks")
+        marks = [int(tile.get_attribute("data-marks")) for tile in marked.all()]
+        assert sum(marks) == objects[-1]
+        assert sum(count > 0 for count in marks) > 2
+    finally:
+        page.close()
+        viewing.send_signal(signal.SIGINT)
+        viewing.wait(20)
+        viewing.stdout.close()

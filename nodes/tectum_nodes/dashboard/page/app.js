@@ -114,11 +114,22 @@ function takeResult(frame) {
   const clouds = Object.values(plan.inputs).filter((topic) => hello.topics[topic] === "points");
   for (const output of Object.values(frame.outputs)) {
     if (!output.values) continue;
-    if (output.role === "boxes" || output.role === "objects") tiles.get(cameras[0])?.mark(output);
+    if (output.role === "boxes" || output.role === "objects") markCameras(output, frame.outputs.seen_by, plan, cameras);
     if (output.role === "grid" || output.role === "objects") {
       for (const topic of clouds) tiles.get(topic)?.mark(output);
     }
   }
+}
+
+// With several cameras each shows what it saw best; `seen_by` has the number of its input per row.
+function markCameras(output, seen, plan, cameras) {
+  if (!seen?.values) {
+    tiles.get(cameras[0])?.mark(output);
+    return;
+  }
+  seen.labels.forEach((input, number) => {
+    tiles.get(plan.inputs[input])?.mark(output, (row) => seen.values[row] === number);
+  });
 }
 
 // Of a recording the figures are those of all of it, wherever the playhead stands.

@@ -6,6 +6,7 @@ export function makeCamera(topic) {
   let picture = null;
   let size = null; // of the picture that boxes were measured in
   let output = null;
+  let mine = () => true; // which of its rows are on this camera
   let decoding = false;
   let next = null;
   const tile = makeTile("camera", topic, paint);
@@ -28,7 +29,11 @@ export function makeCamera(topic) {
     }
     decoding = false;
   };
-  tile.mark = (boxes) => { output = boxes; tile.touch(); };
+  tile.mark = (boxes, which = () => true) => {
+    [output, mine] = [boxes, which];
+    tile.root.dataset.marks = Array.from({ length: boxes.shape[0] }, (_, row) => row).filter(which).length;
+    tile.touch();
+  };
 
   function paint({ context, canvas }) {
     context.clearRect(0, 0, canvas.width, canvas.height);
@@ -39,18 +44,20 @@ export function makeCamera(topic) {
     const left = (canvas.width - size[0] * by) / 2, top = (canvas.height - size[1] * by) / 2;
     context.imageSmoothingQuality = "high";
     context.drawImage(picture, left, top, size[0] * by, size[1] * by);
-    if (output) drawBoxes(context, output, left, top, by);
+    if (output) drawBoxes(context, output, mine, left, top, by);
   }
   return tile;
 }
 
 // Draw all boxes, and the labels of the nearest as far as they have room.
-function drawBoxes(context, output, left, top, by) {
+function drawBoxes(context, output, mine, left, top, by) {
   const [rows, columns] = output.shape;
   const distance = (output.columns ?? []).indexOf("distance_m");
   const unit = Math.max(1, Math.min(devicePixelRatio || 1, 2));
   const room = new Room();
-  const items = Array.from({ length: rows }, (_, row) => output.values.subarray(row * columns, (row + 1) * columns));
+  const items = Array.from({ length: rows }, (_, row) => row)
+    .filter(mine)
+    .map((row) => output.values.subarray(row * columns, (row + 1) * columns));
   const far = (item) => (distance >= 0 && Number.isFinite(item[distance]) ? item[distance] : 1e6);
   items.sort((one, other) => far(one) - far(other));
   context.font = `600 ${13 * unit}px Inter, "DejaVu Sans", system-ui, sans-serif`;
