@@ -61,6 +61,12 @@ class Estimate:
             return self._slower_ns
         return self.typical_ns - self.least_ns if self._is_slow(self.typical_ns) else 0
 
+    @property
+    def last_slower_ns(self) -> int:
+        """Return the same of the last run alone, where that shows more."""
+        last_ns = self._recent[-1] if self._recent else 0
+        return max(self.slower_ns, last_ns - self.least_ns if self._is_slow(last_ns) else 0)
+
     def observe(self, took_ns: int, begun_ns: int = 1 << 62) -> None:
         """Take up one duration, of a run that began at `begun_ns`.
 

@@ -147,7 +147,7 @@ class Planner:
         if self._at_best and choice is self._preferred:
             opened.planned += (*todo, _HEAD)
         else:
-            self._learn(opened, todo, choice, limit_ns - end_ns)
+            self._learn(opened, self._encoded(opened), choice, limit_ns - end_ns)
             self._learn_head(opened, choice, limit_ns - end_ns)
         opened.spare_ns = limit_ns - end_ns
         opened.ample = opened.spare_ns >= end_ns - now_ns
@@ -217,7 +217,7 @@ class Planner:
         `runs` are those that may be running: what overstays is slow before it has ended.
         """
         stages = [self._head, *[p.encoder for p in self._ports if p.encoder is not None]]
-        more_ns = {s.name: max(e.slower_ns for e in self._costs.of(s)) for s in stages}
+        more_ns = {s.name: max(e.last_slower_ns for e in self._costs.of(s)) for s in stages}
         for run in runs:
             took_ns = 0 if run.finished or not run.begun_ns else now_ns - run.begun_ns
             if took_ns > 2 * run.expected_ns:
@@ -230,8 +230,9 @@ class Planner:
         return max(self.todo(opened), key=lambda stage: self._costs.of(stage)[0].typical_ns).name
 
     def todo(self, opened: OpenSet) -> list[StagePlan]:
-        """Return the stages that have to run before the set can be answered, the head included."""
-        encoders = [self._ports[index].encoder for index in self.unstarted(opened)]
+        """Return the stages that have to end before the set can be answered, the head included."""
+        running = [i for i, run in enumerate(opened.runs) if run is not None and not run.finished]
+        encoders = [self._ports[index].encoder for index in (*self.unstarted(opened), *running)]
         return [*[stage for stage in encoders if stage is not None], self._head]
 
     def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
@@ -261,6 +262,14 @@ class Planner:
             index
             for index, pick in enumerate(opened.picks)
             if pick is not None and runs[index] is None and ports[index].encoder is not None
+        ]
+
+    def _encoded(self, opened: OpenSet) -> list[int]:
+        """Return the inputs that this set has encoded, or had, ahead of its trigger maybe."""
+        return [
+            index
+            for index, pick in enumerate(opened.picks)
+            if pick is not None and self._costs.encoders[index]
         ]
 
     def cached_fits(self, opened: OpenSet, index: int) -> bool:
