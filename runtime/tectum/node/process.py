@@ -28,6 +28,7 @@ from tectum.node.host import NodeHost
 from tectum.node.scheduling import Scheduling, apply_scheduling, scheduling_from
 from tectum.node.watcher import Watcher, die_with_launcher
 from tectum.rundir import read_run
+from tectum.transport.security import Doorman
 
 __all__ = ["main"]
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not die_with_launcher(options.launcher or os.getppid()):
             return 1
     code = _Household(channel).live(options.node, options.run)
+    Doorman.dismiss()
     zmq.Context.instance().destroy(linger=LAST_WORDS_MS)
     return code
 

@@ -26,6 +26,10 @@ ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 DOMAIN = b"tectum"
 KEYS_REMEMBERED = 256
 """Of peers that were refused, so that each is named once."""
+PARTING_S = 1.0
+"""How long a doorman that is dismissed may take to go."""
+_DISMISSAL = b""
+"""Not a question of libzmq, whose questions begin with a version; only this process is heard."""
 _log = logging.getLogger(__name__)
 
 
@@ -100,10 +104,27 @@ class Doorman:
             cls._at_work.keys = keys
             return cls._at_work
 
+    @classmethod
+    def dismiss(cls) -> None:
+        """End the work of the doorman of this process, if there is one.
+
+        To be called before all sockets of the process are closed: a socket that is closed under
+        the thread that waits in it makes libzmq abort the process, or hang.
+        """
+        with cls._lock:
+            doorman, cls._at_work = cls._at_work, None
+        if doorman is not None and doorman._thread.is_alive():
+            door: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
+            with door:
+                door.set(zmq.LINGER, 0)
+                door.connect(ZAP_ENDPOINT)
+                door.send(_DISMISSAL)
+                doorman._thread.join(PARTING_S)
+
     def _work(self) -> None:
         with contextlib.suppress(zmq.ContextTerminated, zmq.ZMQError):
-            while True:
-                self._socket.send_multipart(self._answer(self._socket.recv_multipart()))
+            while (question := self._socket.recv_multipart()) != [_DISMISSAL]:
+                self._socket.send_multipart(self._answer(question))
         with contextlib.suppress(zmq.ZMQError):
             self._socket.close(0)
 

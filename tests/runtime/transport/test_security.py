@@ -3,6 +3,8 @@
 import logging
 import secrets
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -200,3 +202,26 @@ def test_without_security_nothing_but_a_unix_socket_is_possible():
         ZmqPublisher("eye", "tcp://127.0.0.1:7400", CLOCK)
     with pytest.raises(ConfigError, match="by other means than ipc"):
         ZmqSubscriber("ear", ["tcp://127.0.0.1:7400"], [TOPIC], CLOCK)
+
+
+PARTING = """
+import sys
+from pathlib import Path
+import zmq
+from tectum.transport.keys import read_keys
+from tectum.transport.security import Doorman
+keys = read_keys(Path(sys.argv[1]))
+for _ in range(200):
+    doorman = Doorman.at_work(keys)
+    Doorman.dismiss()
+    assert not doorman._thread.is_alive()
+    zmq.Context.instance().destroy(linger=200)
+Doorman.dismiss()
+print("alive")
+"""
+
+
+def test_a_process_with_a_doorman_closes_its_sockets_again_and_again_and_lives(rings, tmp_path):
+    command = [sys.executable, "-c", PARTING, str(tmp_path / "robot")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
