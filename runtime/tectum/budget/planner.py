@@ -240,12 +240,11 @@ class Planner:
         self._now_ns = max(self._now_ns, run.ended_ns)
         estimate = self._model.of(run.stage, run.variant)
         was_slow = estimate.slower_ns
-        if ok:
-            self._denied[run.stage] = self._denied[f"{run.stage}/{run.variant}"] = 0
         if ok or took_ns > estimate.typical_ns:
             estimate.observe(took_ns, run.begun_ns)
         if ok and not estimate.slower_ns:
-            self._doubts[run.stage] = self._doubts[f"{run.stage}/{run.variant}"] = 0
+            for key in (run.stage, f"{run.stage}/{run.variant}"):
+                self._denied[key] = self._doubts[key] = 0
             if was_slow:
                 self._is_itself_again(run.stage)
 
