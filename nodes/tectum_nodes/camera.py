@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from tectum.clock import NS_PER_MS, NS_PER_S
@@ -42,6 +43,8 @@ from tectum_nodes.reconnecting import reconnected
 
 __all__ = ["CameraConfig", "CameraNode"]
 
+Room = Callable[[tuple[int, ...]], AnyArray]
+"""Returns a uint8 array of a shape, to be written and published."""
 _POLL_NS = 100 * NS_PER_MS
 _OPENING_NS = 3 * NS_PER_S
 """The first picture may take so much longer."""
@@ -124,6 +127,8 @@ class CameraNode(SensorNode):
     Config: ClassVar[type[NodeConfig]] = CameraConfig
     config: CameraConfig
     outputs: ClassVar[Mapping[str, Kind]] = {"image": Kind.IMAGE}
+    _last_shape: tuple[int, ...] | None = None
+    """Of the last picture that was decoded here."""
 
     @classmethod
     def devices(cls) -> list[str]:
@@ -180,6 +185,7 @@ class CameraNode(SensorNode):
             DeviceError: it is absent, stalls or has gone.
         """
         stamper, pace = _Stamper(self.config, context), _Pace(self.config.rate)
+        room = _room(context)
         damaged, counted = 0, 0
         with Newest(self._source(context), f"{context.name} source") as newest:
             for frame in self._frames(newest, context):
@@ -188,7 +194,7 @@ class CameraNode(SensorNode):
                     continue
                 missed = newest.skipped + pace.left_out + damaged - counted
                 try:
-                    capture = self._capture(frame, stamp_ns, error_ns, missed)
+                    capture = self._capture(frame, stamp_ns, error_ns, missed, room)
                 except DataError:  # a picture that was damaged on its way
                     damaged += 1
                     continue
@@ -235,28 +241,48 @@ class CameraNode(SensorNode):
             if isinstance(capture, Capture) and pace.wants(capture.stamp_ns):
                 missed, counted = pace.left_out - counted, pace.left_out
                 frame = Frame(capture.arrays[0], False, capture.stamp_ns)
-                yield self._capture(frame, capture.stamp_ns, 0, missed)
+                yield self._capture(frame, capture.stamp_ns, 0, missed, _room(context))
 
-    def _capture(self, frame: Frame, stamp_ns: int, error_ns: int, missed: int) -> Capture:
+    def _capture(
+        self, frame: Frame, stamp_ns: int, error_ns: int, missed: int, room: Room
+    ) -> Capture:
         fields: dict[str, Value] = {"encoding": "bgr8", "skipped": missed}
         array = frame.array
         if not self.config.decode:
             fields["encoding"] = "jpeg"
         else:
-            array = self._finished(decoded_jpeg(array) if frame.jpeg else array)
+            array = self._finished(self._decoded(array, room) if frame.jpeg else array, room)
         return Capture(
             "image", Kind.IMAGE, (array,), stamp_ns, self.config.exposure, error_ns,
             self._frame_id, fields,
         )  # fmt: skip
 
-    def _finished(self, image: AnyArray) -> AnyArray:
-        """Return a picture of the wanted size, rectified where that is wanted."""
+    def _decoded(self, data: AnyArray, room: Room) -> AnyArray:
+        """Return a picture in memory that is published, where it is as large as the last one.
+
+        The header of a damaged picture may ask for any room, and one that is to be changed needs
+        none there.
+        """
+        changed = self.config.rectify or self.config.width
+        size = None if changed else self._last_shape
+        image = decoded_jpeg(data, None if size is None else lambda: room(size), size)
+        self._last_shape = image.shape
+        return image
+
+    def _finished(self, image: AnyArray, room: Room) -> AnyArray:
+        """Return a picture of the wanted size, rectified where that is wanted.
+
+        What changes it last does so in memory that is published.
+        """
         size = (self.config.width, self.config.height)
         if self.config.width and image.shape[1::-1] != size:
             import cv2  # noqa: PLC0415 - heavy
 
             given: Any = image
-            image = cv2.resize(given, size, interpolation=cv2.INTER_LINEAR)
+            shape = (*size[::-1], *image.shape[2:])
+            goal: Any = np.empty(shape, image.dtype) if self.config.rectify else room(shape)
+            cv2.resize(given, size, goal, interpolation=cv2.INTER_LINEAR)
+            image = goal
         if self.config.rectify and self._calibration is not None:
             expected = (self._calibration.width, self._calibration.height)
             if image.shape[1::-1] != expected:
@@ -265,13 +291,20 @@ class CameraNode(SensorNode):
                     f"gives {image.shape[1]} x {image.shape[0]}: set `width` and `height`"
                 )
                 raise ConfigError(msg)
-            image = self._rectifier(image)
+            image = self._rectifier(image, room(image.shape))
         return image
 
     @cached_property
     def _rectifier(self) -> Rectifier:
         assert self._calibration is not None, "`rectify` needs a `calibration`"
         return Rectifier(self._calibration)
+
+
+def _room(context: Context) -> Room:
+    def room(shape: tuple[int, ...]) -> AnyArray:
+        return context.loan("image", "uint8", shape)
+
+    return room
 
 
 class _Stamper:

@@ -63,14 +63,15 @@ class Rectifier:
             matrix, calibration.distortion, np.eye(3), matrix, size, cv2.CV_16SC2
         )
 
-    def __call__(self, image: AnyArray) -> AnyArray:
-        """Return a picture of the calibration's size without distortion."""
+    def __call__(self, image: AnyArray, into: AnyArray) -> AnyArray:
+        """Return `into`, a picture of the calibration's size without distortion."""
         import cv2  # noqa: PLC0415 - heavy
 
         given: Any = image
+        goal: Any = into
         coarse, fine = self._maps
-        rectified: AnyArray = cv2.remap(given, coarse, fine, cv2.INTER_LINEAR)
-        return rectified
+        cv2.remap(given, coarse, fine, cv2.INTER_LINEAR, dst=goal)
+        return into
 
 
 def calibration_from(path: Path) -> CameraCalibration:

@@ -25,7 +25,14 @@ from tectum.message import AnyArray, Kind, Value
 from tectum.node.base import Announcement, Capture, Context, NodeConfig, SensorNode
 from tectum_nodes.datagrams import Datagram
 from tectum_nodes.device_clock import DeviceClock
-from tectum_nodes.lidar_source import LidarConfig, packets, ready_to_listen
+from tectum_nodes.lidar_source import (
+    LidarConfig,
+    Room,
+    own_room,
+    packets,
+    ready_to_listen,
+    room_of,
+)
 from tectum_nodes.reconnecting import reconnected
 
 __all__ = ["OusterConfig", "OusterFrames", "OusterNode"]
@@ -46,8 +53,8 @@ class OusterConfig(LidarConfig):
 class OusterFrames:
     """Packets in, frames out."""
 
-    def __init__(self, config: OusterConfig, frame_id: str) -> None:
-        """Read the metadata.
+    def __init__(self, config: OusterConfig, frame_id: str, room: Room = own_room) -> None:
+        """Read the metadata; `room` gives memory to assemble frames in.
 
         Raises:
             ConfigError: the SDK is not installed.
@@ -58,6 +65,7 @@ class OusterFrames:
         self.refused = 0
         """Packets of another size than the metadata say."""
         self._config, self._frame_id, self._sdk = config, frame_id, sdk
+        self._room = room
         self._info = _metadata(sdk, Path(config.metadata).expanduser())
         self._format = sdk.PacketFormat(self._info)
         self._project = sdk.XYZLut(self._info)
@@ -140,7 +148,7 @@ class OusterFrames:
         rows, columns = np.nonzero(
             (ranges > 0) & (metres >= config.min_range) & (metres <= config.max_range)
         )
-        points = np.empty((len(rows), len(FIELDS)), np.float32)
+        points = self._room((len(rows), len(FIELDS)))
         points[:, :3] = self._project(ranges)[rows, columns]
         points[:, 3] = self._signal(frame)[rows, columns]
         points[:, 4], points[:, 6] = rows, columns
@@ -177,7 +185,7 @@ class OusterNode(SensorNode):
         yield from reconnected(context, lambda: self._frames(context))
 
     def _frames(self, context: Context) -> Iterator[Capture | Announcement]:
-        frames = OusterFrames(self.config, self.config.frame or context.name)
+        frames = OusterFrames(self.config, self.config.frame or context.name, room_of(context))
         try:
             for datagram in packets(context, self.config, PORT):
                 yield from frames.packet(datagram)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,14 @@ from tectum.recording.jpeg import decoded
 __all__ = ["decoded_jpeg", "picture_size"]
 
 
-def decoded_jpeg(data: AnyArray) -> AnyArray:
+def decoded_jpeg(
+    data: AnyArray,
+    room: Callable[[], AnyArray] | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> AnyArray:
     """Return the picture, bgr8 H x W x 3, of the bytes of a JPEG file.
+
+    Where it has `shape` and the decoder can, it lies in what `room` gives.
 
     Raises:
         DataError: the bytes are not a whole picture.
@@ -26,7 +33,10 @@ def decoded_jpeg(data: AnyArray) -> AnyArray:
     if quick is None:
         return decoded(data.data, "bgr8")
     try:
-        picture: AnyArray = quick.decode_jpeg(data, colorspace="BGR")
+        fits = room is not None and (*quick.decode_jpeg_header(data)[:2], 3) == shape
+        into = room() if room is not None and fits else None
+        picture: AnyArray = quick.decode_jpeg(data, colorspace="BGR", buffer=into)
+        picture = picture if into is None else into
     except ValueError as error:
         msg = f"{data.nbytes} bytes are not a picture that can be decoded: {error}"
         raise DataError(msg) from error

@@ -9,7 +9,7 @@ message: `packets` it was made of, and `lost_packets` that are missing in it, by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tectum.clock import NS_PER_S
-from tectum.message import AnyArray, Kind, Value
+from tectum.message import Kind, Value
 from tectum.node.base import Announcement, Capture, Context, NodeConfig, SensorNode
 from tectum_nodes.datagrams import Datagram
 from tectum_nodes.device_clock import DeviceClock
-from tectum_nodes.lidar_source import LidarConfig, packets, ready_to_listen
+from tectum_nodes.lidar_source import (
+    LidarConfig,
+    Room,
+    own_room,
+    packets,
+    ready_to_listen,
+    room_of,
+)
 from tectum_nodes.reconnecting import reconnected
 from tectum_nodes.velodyne_packet import (
     FIELDS,
@@ -52,18 +59,10 @@ class VelodyneConfig(LidarConfig):
     """As the lidar is set; only for what the graph expects of its rate."""
 
 
-Room = Callable[[tuple[int, ...]], AnyArray]
-"""Returns a float32 array of a shape, to be written and published."""
-
-
-def _own_room(shape: tuple[int, ...]) -> AnyArray:
-    return np.empty(shape, np.float32)
-
-
 class Sweeps:
     """Packets in, sweeps out. Pure."""
 
-    def __init__(self, config: VelodyneConfig, frame_id: str, room: Room = _own_room) -> None:
+    def __init__(self, config: VelodyneConfig, frame_id: str, room: Room = own_room) -> None:
         """Begin with the first crossing of the phase; `room` gives memory to assemble sweeps in."""
         self.refused = 0
         """Packets that are not data of a VLP-16."""
@@ -184,10 +183,7 @@ class VelodyneNode(SensorNode):
         yield from reconnected(context, lambda: self._sweeps(context))
 
     def _sweeps(self, context: Context) -> Iterator[Capture | Announcement]:
-        def room(shape: tuple[int, ...]) -> AnyArray:
-            return context.loan("points", "float32", shape)
-
-        sweeps = Sweeps(self.config, self.config.frame or context.name, room)
+        sweeps = Sweeps(self.config, self.config.frame or context.name, room_of(context))
         try:
             for datagram in packets(context, self.config, PORT):
                 yield from sweeps.packet(datagram)

@@ -383,7 +383,7 @@ def test_rectifying_moves_pixels_as_opencv_says(tmp_path: Path) -> None:
     calibration = calibration_from(tmp_path / "camera.yaml")
     image = np.random.default_rng(1).integers(0, 255, (48, 64, 3)).astype(np.uint8)
 
-    rectified = Rectifier(calibration)(image)
+    rectified = Rectifier(calibration)(image, np.empty_like(image))
 
     expected = cv2.undistort(image, calibration.matrix, calibration.distortion)
     assert np.abs(rectified.astype(int) - expected.astype(int)).max() <= 2
