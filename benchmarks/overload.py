@@ -186,6 +186,7 @@ class Ages:
     """When results came, and how old they were at that moment; ns from the end of capture."""
 
     name: str
+    begun_ns: int
     triggers: int = 0
     at_ns: list[int] = field(default_factory=list)
     age_ns: list[int] = field(default_factory=list)
@@ -245,13 +246,14 @@ def message(name: str, seq: int, stamp_ns: int) -> Message:
 
 def with_tectum(clock: GraphClock, work: Work, seconds: int) -> Ages:
     """Run the schedule through a shell on two lanes."""
-    ages, wake = Ages("tectum"), threading.Event()
+    ages, wake = Ages("tectum", clock.now_ns()), threading.Event()
     lanes = Lanes(LANES, clock, on_done=wake.set)
     node = plan()
     stages = {stage.name: WorkStage(stage.name, work) for stage in node.stages}
     failures: list[Failure] = []
     shell = Shell(node, stages, lanes, clock, Collector(clock, ages), failures.append)
     shell.measure()
+    ages.begun_ns = clock.now_ns()
     coming = deque(schedule(clock, seconds))
     while coming or shell.pipeline.waiting:
         now_ns = clock.now_ns()
@@ -274,7 +276,7 @@ def by_hand(name: str, clock: GraphClock, work: Work, seconds: int) -> Ages:
 
     `fifo` keeps every set, `newest` only the last one that came.
     """
-    ages = Ages(name)
+    ages = Ages(name, clock.now_ns())
     queue: deque[int] = deque(maxlen=1 if name == "newest" else None)
     arrived, done = threading.Semaphore(0), threading.Event()
 
@@ -332,44 +334,43 @@ def draw(runs: list[Ages], file: Path) -> None:
     """Draw age over time: one colour each, the budget as a line; ages in logarithmic height."""
     import cv2  # noqa: PLC0415 - only for the picture
 
-    width, height, left = 1200, 500, 70
+    width, height, left, right, top, low = 1200, 520, 80, 20, 40, 50
     image = np.full((height, width, 3), 255, np.uint8)
-    top_ms = max(max(ages.age_ns, default=1) for ages in runs) / NS_PER_MS * 1.2
+    grey, light, red = (90, 90, 90), (230, 230, 230), (0, 0, 200)
+    ages_ms = [age / NS_PER_MS for ages in runs for age in ages.age_ns] or [1.0]
+    bottom_ms, top_ms = min(50.0, min(ages_ms) * 0.8), max(*ages_ms, 2 * BUDGET_NS / NS_PER_MS)
+    until_s = max((ages.at_ns[-1] - ages.begun_ns) / NS_PER_S for ages in runs if ages.at_ns)
 
-    def y(age_ms: float) -> int:
-        share = np.log(max(age_ms, 10) / 10) / np.log(top_ms / 10)
-        return round((height - 40) * (1 - share)) + 20
+    def text(words: str, x: int, y: int, colour: tuple[int, int, int] = grey) -> None:
+        cv2.putText(image, words, (x, y), 0, 0.45, colour, 1, cv2.LINE_AA)
 
-    for age_ms in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000):
-        if age_ms <= top_ms:
-            cv2.line(image, (left, y(age_ms)), (width - 10, y(age_ms)), (230, 230, 230), 1)
-            cv2.putText(
-                image, f"{age_ms} ms", (4, y(age_ms) + 4), 0, 0.4, (90, 90, 90), 1, cv2.LINE_AA
-            )
-    cv2.line(
-        image,
-        (left, y(BUDGET_NS / NS_PER_MS)),
-        (width - 10, y(BUDGET_NS / NS_PER_MS)),
-        (0, 0, 200),
-        1,
-    )
+    def y_of(age_ms: float) -> int:
+        share = np.log(age_ms / bottom_ms) / np.log(top_ms * 1.2 / bottom_ms)
+        return round(height - low - (height - low - top) * share)
+
+    def x_of(at_s: float) -> int:
+        return left + round((width - left - right) * at_s / until_s)
+
+    for age_ms in (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000):
+        if bottom_ms <= age_ms <= top_ms * 1.2:
+            cv2.line(image, (left, y_of(age_ms)), (width - right, y_of(age_ms)), light, 1)
+            words = f"{age_ms} ms" if age_ms < 1000 else f"{age_ms // 1000} s"
+            text(words, 14, y_of(age_ms) + 5)
+    for at_s in range(0, int(until_s) + 1, max(1, round(until_s / 10))):
+        cv2.line(image, (x_of(at_s), height - low), (x_of(at_s), height - low + 5), grey, 1)
+        text(f"{at_s} s", x_of(at_s) - 8, height - low + 20)
+    cv2.line(image, (left, height - low), (width - right, height - low), grey, 1)
+    budget_y = y_of(BUDGET_NS / NS_PER_MS)
+    cv2.line(image, (left, budget_y), (width - right, budget_y), red, 1)
+    text(f"budget {BUDGET_NS // NS_PER_MS} ms", width - right - 110, budget_y - 6, red)
+    text("age of each result when it is delivered, over the time since the start", left, height - 8)
     colours = ((40, 140, 20), (200, 90, 30), (160, 40, 160))
     for index, (ages, colour) in enumerate(zip(runs, colours, strict=True)):
-        span = max(1, ages.at_ns[-1] - ages.at_ns[0]) if ages.at_ns else 1
         for at_ns, age_ns in zip(ages.at_ns, ages.age_ns, strict=True):
-            x = left + round((width - left - 20) * (at_ns - ages.at_ns[0]) / span)
-            cv2.circle(image, (x, y(age_ns / NS_PER_MS)), 2, colour, -1, cv2.LINE_AA)
-        cv2.putText(image, ages.name, (left + 10 + 120 * index, 16), 0, 0.5, colour, 1, cv2.LINE_AA)
-    cv2.putText(
-        image,
-        "age of delivered results; red: the budget",
-        (width - 330, 16),
-        0,
-        0.45,
-        (90, 90, 90),
-        1,
-        cv2.LINE_AA,
-    )
+            x = x_of((at_ns - ages.begun_ns) / NS_PER_S)
+            cv2.circle(image, (x, y_of(age_ns / NS_PER_MS)), 2, colour, -1, cv2.LINE_AA)
+        words = f"{ages.name}: {len(ages.age_ns)} of {ages.triggers}, {ages.on_time():.0%} on time"
+        text(words, left + 10 + 350 * index, 20, colour)
     cv2.imwrite(str(file), image)
 
 
