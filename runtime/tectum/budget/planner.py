@@ -32,6 +32,8 @@ _READILY = 16
 """After so many doubts in vain one doubts less readily."""
 _MOST_PATIENT = 5
 """In the end only after two to the power of so many times the usual patience."""
+_WORTH_NAMING = 20
+"""What takes longer by less than one in so many parts of the budget is nobody's fault."""
 _HEAD = -1
 """Stands for the head among the indices of inputs."""
 
@@ -223,7 +225,7 @@ class Planner:
             if took_ns > 2 * run.expected_ns:
                 more_ns[run.stage] = max(more_ns[run.stage], took_ns - run.expected_ns)
         slowest = max(more_ns, key=lambda name: more_ns[name])
-        return slowest if more_ns[slowest] else ""
+        return slowest if more_ns[slowest] * _WORTH_NAMING > self._plan.budget_ns else ""
 
     def costliest(self, opened: OpenSet) -> str:
         """Return the stage that takes most of what a set still has to compute, at its best."""

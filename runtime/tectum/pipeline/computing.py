@@ -64,6 +64,8 @@ class Computing:
         """
         if opened.choice is None or opened.head is not None or opened.resolved:
             return
+        if not self._still_ample(opened, opened.choice):
+            return
         for index in self._todo(opened, opened.choice):
             lanes = self._own_lanes(opened)
             if not lanes:
@@ -178,6 +180,21 @@ class Computing:
         assert arg is not None
         run = self._books.start(lane, port, port.encoder, choice.variants[index], arg)
         self._share(port, arg, run)
+
+    def _still_ample(self, opened: OpenSet, choice: Choice) -> bool:
+        """Return whether there is time to be wrong by half with all behind what this set runs.
+
+        The choice had reckoned with every lane, and with the variants of what it was to start.
+        """
+        books, now_ns = self._books, self._books.now_ns
+        ends_ns = [books.runs.last(lane).ends_ns for lane in self._own_lanes(opened)]
+        for index in self._todo(opened, choice) if ends_ns else ():
+            ends_ns[0] += books.planner.encode_ns(index, choice.variants[index])
+            ends_ns.sort()
+        running = [run.ends_ns for run in opened.runs if run is not None and not run.finished]
+        takes_ns = max([now_ns, *ends_ns, *running]) - now_ns
+        takes_ns += books.planner.head_ns(choice.head_variant)
+        return 2 * (opened.deadline_ns - now_ns) >= 3 * takes_ns
 
     def _share(self, port: Port, arg: Picked, run: Run) -> None:
         """Let every open set that picked these samples use the run."""
