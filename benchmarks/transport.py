@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tectum.transport.pool_file import SHARED_MEMORY, remove_pools
 CLOCK = GraphClock(0)
 ENDS = Path(__file__).with_name("transport_ends.py")
 COPY, LENT, OURS, IN_PLACE = "pyzmq copy", "pyzmq lent", "tectum", "tectum in place"
+ICEORYX = "iceoryx2"
 PYZMQ = (COPY, LENT)
 
 
@@ -119,8 +121,10 @@ def connected(place: Ends, transport: str, payload: Payload, count: int, **job: 
 
 def one_way(bench: Bench, payloads: tuple[Payload, ...], seconds: float, repeats: int) -> None:
     """Latency at the sensor's rate."""
-    rows, transports = [], (COPY, LENT, OURS, IN_PLACE)
+    rows, installed = [], find_spec(ICEORYX) is not None
     for payload in payloads:
+        beside = (ICEORYX,) if installed and payload is FULL_HD else ()
+        transports = (COPY, LENT, OURS, IN_PLACE, *beside)
         seen: dict[str, list[float]] = {name: [] for name in transports}
         cost: dict[str, list[float]] = {name: [] for name in transports}
         count = max(10, round(seconds * payload.rate))
@@ -140,6 +144,11 @@ def one_way(bench: Bench, payloads: tuple[Payload, ...], seconds: float, repeats
             if transport in payload.limits:
                 name = f"{payload.name}, {transport}: one-way p50 / pyzmq copy"
                 bench.at_most(name, middle / base, payload.limits[transport])
+        if beside:
+            ratio = statistics.median(seen[OURS]) / statistics.median(seen[ICEORYX])
+            bench.at_most(f"{payload.name}, {OURS}: one-way p50 / {ICEORYX}", ratio, 1.1)
+    if not installed:
+        bench.console.print("iceoryx2 is not compared: it is not installed (pip install iceoryx2)")
     columns = ("payload", "transport", "p50 us", "range", "CPU ms/msg", "p50 / pyzmq copy")
     bench.table("one way, at the sensor's rate", columns, rows)
 

@@ -202,14 +202,24 @@ class TectumSubscriber:
         return {"books": row}
 
 
+def _ends_of(transport: str) -> tuple[type, type]:
+    """Return the two ends of a transport."""
+    if transport == "iceoryx2":
+        from transport_iceoryx import IceoryxPublisher, IceoryxSubscriber  # noqa: PLC0415
+
+        return IceoryxPublisher, IceoryxSubscriber
+    if transport.startswith("pyzmq"):
+        return PlainPublisher, PlainSubscriber
+    return TectumPublisher, TectumSubscriber
+
+
 def publisher(job: dict[str, Any]) -> None:
     """Be the publishing end."""
     tectum.transport.publisher.SHARED_FROM_BYTES = job.get(
         "shared_from", tectum.transport.publisher.SHARED_FROM_BYTES
     )
     source = Source(job["nbytes"])
-    plain = job["transport"].startswith("pyzmq")
-    end: Any = PlainPublisher(job) if plain else TectumPublisher(job)
+    end: Any = _ends_of(job["transport"])[0](job)
     acks = _acks(job)
     say(ready=True)
     longest_ns, begin_cpu, begin_mb = 0, cpu_s(), memory_mb()
@@ -267,8 +277,7 @@ def subscriber(job: dict[str, Any]) -> None:
     """Be the receiving end."""
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    plain = job["transport"].startswith("pyzmq")
-    end: Any = PlainSubscriber(job) if plain else TectumSubscriber(job)
+    end: Any = _ends_of(job["transport"])[1](job)
     acks = zmq.Context.instance().socket(zmq.PUSH)
     acks.connect(f"ipc://{job['folder']}/acks")
     acks.set(zmq.LINGER, 0)
