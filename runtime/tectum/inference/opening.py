@@ -38,24 +38,34 @@ def open_model(source: str | bytes, model: str, device: Device, options: Session
 
     settings = _settings(options)
     providers: list[Any] = []
-    if device.package:
-        given = dict(device.options.get(device.providers[0], {}))
-        settings.add_provider_for_devices(list(adapters(device.package)[:1]), given)
-    else:
-        providers = [(name, dict(device.options.get(name, {}))) for name in device.providers]
     if device.plugin and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # finds CUDA and cuDNN that pip installed
     try:
+        if device.package:
+            given = dict(device.options.get(device.providers[0], {}))
+            settings.add_provider_for_devices(list(adapters(device.package)[:1]), given)
+        else:
+            providers = [(name, dict(device.options.get(name, {}))) for name in device.providers]
         session = onnxruntime.InferenceSession(source, settings, providers=providers or None)
+    except DeviceError:
+        raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         where = f" on {device.name}" if device.is_gpu else ""
         told = source if isinstance(source, str) else model
-        msg = f"{told} cannot be loaded{where}: {first}"
+        msg = f"{told} cannot be loaded{where}: {first}{_asked_of(device)}"
         raise ModelError(msg) from error
     _check_device(device, session, model)
     session.disable_fallback()  # a run that fails on its device is not repeated on the CPU
     return session
+
+
+def _asked_of(device: Device) -> str:
+    """Return the options that were given: a provider seldom says which of them it refuses."""
+    given = [f"{key}: {value}" for of in device.options.values() for key, value in of.items()]
+    if not given:
+        return ""
+    return f" (its provider was given {{{', '.join(given)}}}: are these options of it?)"
 
 
 def _settings(options: SessionOptions) -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 import pytest
 
-from tectum.errors import DeviceError
-from tectum.inference.device import CPU, choose_device
+from tectum.errors import DeviceError, ModelError
+from tectum.inference.device import CPU, WEBGPU, choose_device
 from tectum.inference.opening import SessionOptions, open_model
+from tectum.inference.plugins import adapters
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, write_model
 
 
@@ -60,3 +62,13 @@ def test_options_are_handed_to_the_provider_as_they_are(
     cuda, cpu = ("CUDAExecutionProvider", OPTIONS["cuda"]), ("CPUExecutionProvider", {})
     first = [("TensorrtExecutionProvider", OPTIONS["tensorrt"])] if name == "tensorrt" else []
     assert asked == [*first, cuda, cpu]
+
+
+def test_a_provider_that_refuses_is_shown_with_the_options_that_it_was_given(file: str) -> None:
+    pytest.importorskip("onnxruntime_ep_webgpu")
+    if adapters("onnxruntime_ep_webgpu"):
+        pytest.skip("there is a WebGPU device here, which need not refuse")
+    device = replace(WEBGPU, options={WEBGPU.providers[0]: {"enableGraphCaptur": "1"}})
+    words = r"cannot be loaded on webgpu: .* \(its provider was given \{enableGraphCaptur: 1\}: are"
+    with pytest.raises(ModelError, match=words):
+        open_model(file, "test/camera", device, SessionOptions())
