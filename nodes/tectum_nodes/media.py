@@ -36,6 +36,8 @@ class MediaFacts:
     """Of the video stream on average; 0 where the file does not say."""
     start_s: Fraction
     """Earliest presentation stamp of the file."""
+    picture_bytes: int = 0
+    """Of a decoded picture, bgr8; 0 without pictures."""
 
 
 class Picture(NamedTuple):
@@ -74,6 +76,7 @@ def media_facts(path: Path) -> MediaFacts:
             audio=bool(audio),
             picture_period_ns=round(NS_PER_S / rate) if rate else 0,
             start_s=min(starts, default=Fraction(0)),
+            picture_bytes=video[0].width * video[0].height * 3 if video else 0,
         )
 
 

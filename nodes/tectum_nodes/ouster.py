@@ -11,6 +11,7 @@ Fields of a message: `packets`, and `lost_packets` that are missing in it. The S
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -174,6 +175,18 @@ class OusterNode(SensorNode):
     def period_ns_of(cls, config: OusterConfig) -> Mapping[str, int]:
         """Return the time from frame to frame."""
         return {"points": NS_PER_S // config.rate}
+
+    @classmethod
+    def nbytes_of(cls, config: OusterConfig) -> Mapping[str, int]:
+        """Return the size of a frame in which every beam came back, by the metadata."""
+        try:
+            text = Path(config.metadata).expanduser().read_text(encoding="utf-8")
+            given = json.loads(text)
+            shape = given.get("lidar_data_format") or given.get("data_format") or given
+            points = shape["columns_per_frame"] * shape["pixels_per_column"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return {}  # opening says what is wrong with the file
+        return {"points": points * len(FIELDS) * 4}
 
     def open(self, context: Context) -> None:
         """Read the metadata, and see that there is such an interface or file."""

@@ -34,6 +34,7 @@ from tectum_nodes.velodyne_packet import (
     FIELDS,
     Firings,
     firings,
+    most_points,
     packet_period_ns,
     points_of,
     top_of_hour_ns,
@@ -172,6 +173,11 @@ class VelodyneNode(SensorNode):
     def period_ns_of(cls, config: VelodyneConfig) -> Mapping[str, int]:
         """Return the time of a turn."""
         return {"points": 60 * NS_PER_S // config.rpm}
+
+    @classmethod
+    def nbytes_of(cls, config: VelodyneConfig) -> Mapping[str, int]:
+        """Return the size of a sweep in which every firing came back: the largest there is."""
+        return {"points": most_points(cls.period_ns_of(config)["points"]) * len(FIELDS) * 4}
 
     def open(self, context: Context) -> None:
         """See that there is such an interface or file; the lidar may come later."""

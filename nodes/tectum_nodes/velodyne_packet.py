@@ -14,7 +14,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PACKET_BYTES", "Firings", "firings", "packet_period_ns", "points_of", "top_of_hour_ns"]
+__all__ = [
+    "PACKET_BYTES",
+    "Firings",
+    "firings",
+    "most_points",
+    "packet_period_ns",
+    "points_of",
+    "top_of_hour_ns",
+]
 
 PACKET_BYTES = 1206
 FIELDS = ("x", "y", "z", "intensity", "ring", "time")
@@ -72,6 +80,11 @@ def packet_period_ns(data: bytes) -> int:
     """Return the time from packet to packet, by its return mode."""
     sequences = _BLOCKS if data[1204] == _DUAL else 2 * _BLOCKS
     return sequences * _SEQUENCE_NS
+
+
+def most_points(period_ns: int) -> int:
+    """Return how many points a turn of `period_ns` has at the most."""
+    return -(-period_ns // _SEQUENCE_NS) * _LASERS
 
 
 def firings(data: bytes) -> Firings | None:

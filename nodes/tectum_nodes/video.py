@@ -84,6 +84,13 @@ class VideoReader(SensorNode):
         }
         return {name: periods[name] for name in cls.outputs_of(config) if periods[name]}
 
+    @classmethod
+    def nbytes_of(cls, config: VideoConfig) -> Mapping[str, int]:
+        """Return the size of a picture as the file has them, and of a block of int16."""
+        facts = media_facts(_path(config))
+        sizes = {"image": facts.picture_bytes, "audio": _block_size(config) * 2}
+        return {name: sizes[name] for name in cls.outputs_of(config) if sizes[name]}
+
     def open(self, context: Context) -> None:
         """See that the file can be read, and decode the first of each stream."""
         for stream in self.streams(media_facts(_path(self.config)), 0):
