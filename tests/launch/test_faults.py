@@ -66,8 +66,9 @@ def test_what_strikes_a_node_is_kept_apart(struck):
         "  - {node: far, fault: slow, by: 5ms}\n"
     )
     kill = Fault("kill", "lidar", 8 * S, 0)
-    assert plan.kills(["camera", "lidar"]) == (kill,)
-    assert plan.kills(["camera"]) == ()
+    assert plan.of_nodes(["lidar"]) == (kill,)
+    assert [fault.kind for fault in plan.of_nodes(["camera", "lidar"])] == ["hang", "kill"]
+    assert plan.of_nodes(["perception"]) == ()
     assert [name for name, _, _ in faults(plan)] == [
         "kill of lidar",
         "hang of camera",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -109,7 +108,7 @@ def _unheard(before: StageOutput | None) -> StageOutput | None:
         return None
     kept = {name: np.asarray(value) for name, value in before.state.items()}
     zeros = {name: np.zeros_like(kept[name]) for name in ("heard", "count")}
-    return replace(before, state={**kept, **zeros})
+    return before._replace(state={**kept, **zeros})
 
 
 @pytest.mark.data

@@ -4,6 +4,7 @@ import os
 import random
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -214,13 +215,15 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
         LogWriter(Path("/dev/full"), WriteOptions(overwrite=True))
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let the system refuse files of more than 50 kB, as a full disk would."""
+@contextmanager
+def files_of_at_most(nbytes: int) -> Iterator[None]:
+    """Let the system refuse larger files, as a full disk would; also those that tests report to."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, limit[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
 
 def fill(writer: LogWriter) -> None:
@@ -229,16 +232,16 @@ def fill(writer: LogWriter) -> None:
         writer.write(cloud(seq), arrived_ns=seq)
 
 
-@pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 def test_a_chunk_that_the_system_refuses_is_cut_off_again_and_the_log_is_finished(
     tmp_path: Path, compression: Compression
 ) -> None:
     path = tmp_path / "log.mcap"
-    writer = LogWriter(path, WriteOptions(chunk_bytes=20_000, compression=compression))
-    with pytest.raises(DataError, match=r"log\.mcap cannot be written further: File too large"):
-        fill(writer)
-    writer.close()
+    with files_of_at_most(50_000):
+        writer = LogWriter(path, WriteOptions(chunk_bytes=20_000, compression=compression))
+        with pytest.raises(DataError, match=r"log\.mcap cannot be written further: File too large"):
+            fill(writer)
+        writer.close()
 
     assert 20 < writer.lost < 40  # a chunk
     with LogReader(path) as reader:
@@ -250,26 +253,23 @@ def test_a_chunk_that_the_system_refuses_is_cut_off_again_and_the_log_is_finishe
     assert len(found) == 2 * writer.messages  # each with its header
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_log_without_room_for_its_index_ends_with_its_last_whole_chunk(tmp_path: Path) -> None:
     path = tmp_path / "log.mcap"
-    writer = LogWriter(path, WriteOptions(chunk_bytes=4_000))
-    with pytest.raises(DataError, match="File too large"):
-        fill(writer)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, resource.RLIM_INFINITY))
-
-    with pytest.raises(DataError, match="File too large"):
-        writer.close()
-    writer.close()  # closed: nothing more to say
+    with files_of_at_most(50_000):
+        writer = LogWriter(path, WriteOptions(chunk_bytes=4_000))
+        with pytest.raises(DataError, match="File too large"):
+            fill(writer)
+    with files_of_at_most(path.stat().st_size):
+        with pytest.raises(DataError, match="File too large"):
+            writer.close()
+        writer.close()  # closed: nothing more to say
 
     with LogReader(path) as reader:
         assert [text for text in reader.complaints if "cut short" not in text] == []
         assert seqs_that_are_right(reader) == list(range(writer.messages))
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_log_that_cannot_even_begin_is_not_left_in_the_way(tmp_path: Path) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
-    with pytest.raises(DataError, match="cannot be written further"):
+    with files_of_at_most(10), pytest.raises(DataError, match="cannot be written further"):
         LogWriter(tmp_path / "log.mcap")
     assert list(tmp_path.iterdir()) == []
