@@ -172,6 +172,7 @@ def test_every_trigger_is_accounted_for_and_what_is_delivered_is_in_time(load: L
 @several
 @example(202, 206)  # given up at a second look
 @example(325, 29932)  # often much slower than typical
+@example(388, 198)  # slow at first: tried once more, and left for good
 @given(st.integers(1, 400), st.integers(0, 1 << 16))
 def test_a_load_at_the_edge_does_not_make_a_variant_flap(vary_permille: int, seed: int) -> None:
     # Alone it would fit every other time; to go back a quarter of the budget must be free.
@@ -182,7 +183,8 @@ def test_a_load_at_the_edge_does_not_make_a_variant_flap(vary_permille: int, see
     source = Source("lidar", 40 * MS, transit_ns=4 * MS, jitter_ns=2 * MS)
     rows = Load(plan, [source], costs, vary_permille, seed).run().rows
     used = [row.inputs[0].variant for row in rows if row.inputs[0].variant]
-    assert sum(one != other for one, other in pairwise(used)) <= 2, used
+    # Down, and where it was slower than in good times once more up, to see, and down again.
+    assert sum(one != other for one, other in pairwise(used)) <= 3, used
 
 
 @several
