@@ -23,9 +23,9 @@ from tectum.recording.series import LogSeries
 __all__ = ["LogThread", "LogThreadLimits"]
 
 _LOOK_EVERY_NS = NS_PER_S
-_NICER = 5
-"""A third of the processor where somebody else wants it too; with 10 an overloaded machine left
-so little that the queue overflowed."""
+_NICER = 10
+"""A tenth of the processor where somebody else wants it too, so that answers are not later for being
+recorded; on a machine that is overloaded for long the queue overflows, which is counted."""
 
 
 @dataclass(frozen=True, slots=True)

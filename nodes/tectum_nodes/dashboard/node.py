@@ -35,7 +35,7 @@ __all__ = ["DashboardConfig", "DashboardNode"]
 
 _STATE_EVERY_NS = 250 * NS_PER_MS
 _HOLD = 24
-_NICER = 5
+_NICER = 15
 
 
 class DashboardConfig(NodeConfig):
