@@ -24,7 +24,7 @@ __all__ = ["LogThread", "LogThreadLimits"]
 
 _LOOK_EVERY_NS = NS_PER_S
 _NICER = 10
-"""A tenth of the processor where somebody else wants it too, so that answers are not later for being
+"""A tenth of the processor where somebody else wants it too, so that answers are no later for being
 recorded; on a machine that is overloaded for long the queue overflows, which is counted."""
 
 
