@@ -261,6 +261,33 @@ def judge(bench: Bench, soak: Soak, report: dict[str, Any]) -> None:
     gaps = [gap for life in heard.lives.values() for gap in life.gaps_ns()]
     rows = sum(len(life.rows) for life in heard.lives.values())
     back = [death["recovery_s"] for death in deaths if death["recovery_s"] is not None]
+    show(bench, soak, report, rows)
+    wide = sorted(gaps)[-5:]
+    bench.table("widest gaps", ("ms",), [(gap / NS_PER_MS,) for gap in wide])
+    unaccounted = heard.unaccounted()
+    bench.figures["unaccounted"] = [
+        [(stamp_ns - at_ns) / NS_PER_S for _, _, at_ns in soak.strikes] for stamp_ns in unaccounted
+    ]
+    holes = sum(life.missing() for life in heard.lives.values())
+    lidar = report["inputs"]["lidar"]
+    bench.figures["lidar"] = {**lidar, "transport": report["transport"][TRIGGER]}
+    named = sum(lidar["losses"].values()) + heard.lost
+    covered = lidar["counts"].get("covered", 0)  # the first after a silence: a stand-in has asked
+    rest = len(unaccounted) - named - covered
+    bench.at_most("sweeps without an outcome, stand-in or named loss", rest, 0)
+    bench.at_most("numbers of triggers without a row", holes, 0)
+    bench.at_most("rows heard that the report lacks", rows - report["triggers"], 0)
+    limit_ms = (PERIOD_NS + BUDGET_NS) / NS_PER_MS
+    bench.at_most("longest gap between outcomes, ms", max(gaps, default=0) / NS_PER_MS, limit_ms)
+    bench.at_most("strikes without a death", len(soak.strikes) - len(deaths), 0)
+    bench.at_most("deaths that nobody struck", len(deaths) - len(soak.strikes), 0)
+    bench.at_most("deaths without a recovery", len(deaths) - len(back), 0)
+    bench.at_most("longest recovery, s", max(back, default=0.0), MOST_RECOVERY_S)
+
+
+def show(bench: Bench, soak: Soak, report: dict[str, Any], rows: int) -> None:
+    """Print what was struck and what was answered; `rows` were heard."""
+    heard, deaths = soak.heard, report["deaths"]
     by_node = {
         name: [death["recovery_s"] for death in deaths if death["node"] == name] for name in NODES
     }
@@ -289,27 +316,6 @@ def judge(bench: Bench, soak: Soak, report: dict[str, Any]) -> None:
             )
         ],
     )  # fmt: skip
-    wide = sorted(gaps)[-5:]
-    bench.table("widest gaps", ("ms",), [(gap / NS_PER_MS,) for gap in wide])
-    unaccounted = heard.unaccounted()
-    bench.figures["unaccounted"] = [
-        [(stamp_ns - at_ns) / NS_PER_S for _, _, at_ns in soak.strikes] for stamp_ns in unaccounted
-    ]
-    holes = sum(life.missing() for life in heard.lives.values())
-    lidar = report["inputs"]["lidar"]
-    bench.figures["lidar"] = {**lidar, "transport": report["transport"][TRIGGER]}
-    named = sum(lidar["losses"].values()) + heard.lost
-    covered = lidar["counts"].get("covered", 0)  # the first after a silence: a stand-in has asked
-    rest = len(unaccounted) - named - covered
-    bench.at_most("sweeps without an outcome, stand-in or named loss", rest, 0)
-    bench.at_most("numbers of triggers without a row", holes, 0)
-    bench.at_most("rows heard that the report lacks", rows - report["triggers"], 0)
-    limit_ms = (PERIOD_NS + BUDGET_NS) / NS_PER_MS
-    bench.at_most("longest gap between outcomes, ms", max(gaps, default=0) / NS_PER_MS, limit_ms)
-    bench.at_most("strikes without a death", len(soak.strikes) - len(deaths), 0)
-    bench.at_most("deaths that nobody struck", len(deaths) - len(soak.strikes), 0)
-    bench.at_most("deaths without a recovery", len(deaths) - len(back), 0)
-    bench.at_most("longest recovery, s", max(back, default=0.0), MOST_RECOVERY_S)
 
 
 def judge_growth(bench: Bench, soak: Soak) -> None:

@@ -16,6 +16,7 @@ from tectum.ledger.words import listed
 from tectum.node.run_faults import all_faults, input_faults
 from tectum.pipeline.events import Event
 from tectum.pipeline.plan import Plan
+from tectum.pipeline.simulate import Simulation
 from tectum.recording.lives import lives_of
 from tectum.recording.reader import LogReader
 from tectum.recording.replay import LifeReport, began_ns, scenario_of
@@ -140,19 +141,22 @@ def simulated(
                 scenario = scenario._replace(events=_throttled(scenario.events, rate))
             simulation = scenario.simulated(input_faults(run, name, began), journal=False)
         assumed = tuple(sorted(scenario.durations.assumed))
-        tally, recovery = Tally(plan), Recovery(struck, began)
-        for row in simulation.rows:
-            tally.add(row)
-            recovery.add(row)
-        for note in simulation.notes:
-            tally.note(note)
-        report = tally.document(
-            counters=simulation.counters, digest=simulation.digest, unexplained=0
-        )
-        if struck:
-            report["recovery"] = recovery.document()
+        report = _counted(plan, simulation, Recovery(struck, began) if struck else None)
         found[name] = Simulated(simulation.rows, report, times.claimed, assumed)
     return found
+
+
+def _counted(plan: Plan, simulation: Simulation, recovery: Recovery | None) -> dict[str, Any]:
+    """Return the report of a simulation, with what followed the faults where there were any."""
+    tally = Tally(plan)
+    for row in simulation.rows:
+        tally.add(row)
+        if recovery is not None:
+            recovery.add(row)
+    for note in simulation.notes:
+        tally.note(note)
+    report = tally.document(counters=simulation.counters, digest=simulation.digest, unexplained=0)
+    return report if recovery is None else {**report, "recovery": recovery.document()}
 
 
 def _throttled(events: Iterable[Event], rate: float) -> Iterator[Event]:

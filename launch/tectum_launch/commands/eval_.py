@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tectum_launch.commands.check import set_option
+
+if TYPE_CHECKING:
+    from tectum_launch.evaluation.summary import Found
 
 __all__ = ["eval_"]
 
@@ -55,13 +59,9 @@ def eval_(
     """
     from rich.console import Console  # noqa: PLC0415 - start-up of the command line
     from rich.progress import Progress  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
 
     from tectum_launch.evaluation.evaluator import Evaluation, evaluate  # noqa: PLC0415
-    from tectum_launch.evaluation.summary import (  # noqa: PLC0415
-        summary_document,
-        summary_tables,
-    )
+    from tectum_launch.evaluation.summary import summary_document  # noqa: PLC0415
 
     groups = _GROUPS if "all" in tried else tuple(dict.fromkeys(tried)) or ("modalities",)
     evaluation = Evaluation(logs, graphs, settings, truth, node, groups, claimed, workers)
@@ -78,6 +78,17 @@ def eval_(
 
         for path in write_plots(document, plots):
             click.echo(f"drawn: {path}", err=True)
+    _print_tables(found)
+    if not any(tried_of[0][1].scores.streaming for tried_of in found.values()):
+        click.echo("nothing was scored: no output has the name and shape of something in the truth")
+
+
+def _print_tables(found: Found) -> None:
+    from rich.console import Console  # noqa: PLC0415 - start-up of the command line
+    from rich.table import Table  # noqa: PLC0415
+
+    from tectum_launch.evaluation.summary import summary_tables  # noqa: PLC0415
+
     console = Console(width=None if Console().is_terminal else 150)
     for title, columns, rows in summary_tables(found):
         table = Table(title=title, title_justify="left")
@@ -86,5 +97,3 @@ def eval_(
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    if not any(tried_of[0][1].scores.streaming for tried_of in found.values()):
-        click.echo("nothing was scored: no output has the name and shape of something in the truth")

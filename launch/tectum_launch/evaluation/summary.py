@@ -10,7 +10,7 @@ from tectum_launch.evaluation.running import Outcome
 from tectum_launch.evaluation.tallies import ChanceTally, Tally
 from tectum_launch.evaluation.variations import Variation
 
-__all__ = ["best_single", "summary_document", "summary_tables"]
+__all__ = ["Found", "best_single", "summary_document", "summary_tables"]
 
 SCHEMA = "tectum.evaluation/1"
 
