@@ -10,12 +10,15 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
+from numpy.typing import NDArray
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
+
+__all__ = ["RATE", "SoundServer", "Speaker", "sound_server", "why_no_sound"]
 
 RATE = 16_000
 PIECE = RATE // 100
@@ -35,6 +38,7 @@ class SoundServer:
     """A running server and its folder."""
 
     def __init__(self, folder: Path) -> None:
+        """Start a server whose socket, pipe and settings lie in `folder`."""
         self.folder = folder
         self.environment = {
             "HOME": str(folder),
@@ -72,7 +76,7 @@ class SoundServer:
             env={**os.environ, **self.environment}, check=True,
         )  # fmt: skip
 
-    def play(self, samples: np.ndarray) -> None:
+    def play(self, samples: NDArray[np.int16]) -> None:
         """Play int16 samples into the sink, again and again."""
         sound = self.folder / "sound.raw"
         sound.write_bytes(samples.astype("<i2").tobytes() * 20)
@@ -100,11 +104,9 @@ class SoundServer:
             process.wait()
 
 
-@pytest.fixture
-def sound_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
-    """A running server, to which the environment of the test points; skips where it cannot be."""
-    if why_no_sound():
-        pytest.skip(why_no_sound())
+@contextmanager
+def sound_server() -> Iterator[SoundServer]:
+    """Run a server for as long as the context lasts; see first that `why_no_sound` says nothing."""
     clock = GraphClock()
     with tempfile.TemporaryDirectory(prefix="pa") as name:
         server = SoundServer(Path(name))
@@ -113,8 +115,6 @@ def sound_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
             while not server.ready():
                 assert clock.now_ns() < until_ns, "PulseAudio does not start"
                 clock.sleep_until_ns(clock.now_ns() + 50 * NS_PER_MS)
-            for key, value in server.environment.items():
-                monkeypatch.setenv(key, value)
             yield server
         finally:
             server.close()
@@ -124,6 +124,7 @@ class Speaker:
     """Writes a click every half second into the pipe, paced by the clock; says when."""
 
     def __init__(self, server: SoundServer, clock: GraphClock) -> None:
+        """Begin to write."""
         self.clicks_ns: list[int] = []
         self._path, self._clock = server.folder / "fifo", clock
         self._ending = False
@@ -131,6 +132,7 @@ class Speaker:
         self._thread.start()
 
     def close(self) -> None:
+        """Fall silent."""
         self._ending = True
         self._thread.join()
 
