@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "recipes"))
 
 from bench import Bench, options
-from driving_data import HELD_OUT_SEEDS, late, sample
+from driving_data import HELD_OUT_SEEDS, late, projection, sample
 from metrics import average_precision
 
 from tectum.fusion.late import fuse
+from tectum.fusion.painting import paint
 from tectum.inference.manifest import read_manifest
 from tectum_models.catalogue import find
 from tectum_nodes.simulation import WEATHERS
@@ -61,6 +62,8 @@ class Moments:
     velocity: Floats
     approaching: NDArray[np.bool_]
     weather: NDArray[np.int64]
+    painted: dict[str, Floats]
+    """Occupancy by early fusion: painted by the camera, by `late`, and by none (`lidar`)."""
 
     def precision(self, grid: Floats) -> list[float]:
         """Average precision of a map, in percent: of all, and of each weather."""
@@ -83,7 +86,7 @@ def sense(seeds: range) -> Moments:
     found: dict[str, list[tuple[Floats, Floats, float]]] = {
         "camera": [], "lidar": [], "siren": [], "late": [],
     }  # fmt: skip
-    truths = []
+    truths, painted, onto = [], {name: [] for name in ("camera", "late", "lidar")}, projection()
     for seed in seeds:
         for row, (old_image, old_age) in zip(sample(seed, "held"), late(seed, "late"), strict=True):
             image, age, _, points, count, sound, *truth = row
@@ -92,13 +95,22 @@ def sense(seeds: range) -> Moments:
             found["late"].append((*_encode("camera", old_image[None]), old_age))
             found["lidar"].append((*_encode("lidar", cloud), 0.0))
             found["siren"].append((*_encode("siren", sound[None]), 0.0))
+            for name, picture in (("camera", image), ("late", old_image), ("lidar", None)):
+                painted[name].append(_painted(cloud, picture, onto))
             truths.append(truth)
     sensed = {
         name: Sensed(*(np.concatenate([r[k] for r in rows]) for k in range(2)), _ages(rows))
         for name, rows in found.items()
     }
     occupied, velocity, approaching, _, weather = (np.stack(c) for c in zip(*truths, strict=True))
-    return Moments(sensed, occupied, velocity.astype(np.float32), approaching, weather)
+    maps = {name: np.concatenate(grids) for name, grids in painted.items()}
+    return Moments(sensed, occupied, velocity.astype(np.float32), approaching, weather, maps)
+
+
+def _painted(cloud: Floats, picture: NDArray[np.uint8] | None, onto: NDArray[np.float64]) -> Floats:
+    rgb = None if picture is None else picture[..., ::-1]
+    occupancy: Floats = session("painted").run(None, {"points": paint(cloud, rgb, onto)})[0]
+    return occupancy
 
 
 def _encode(model: str, value: NDArray[np.generic]) -> tuple[Floats, Floats]:
@@ -153,7 +165,8 @@ def kinds_of_fusion() -> dict[str, Callable[[Moments], Floats]]:
     def head(name: str) -> Callable[[Moments], Floats]:
         return lambda moments: fused(name, _there(moments))["occupancy"]
 
-    found = {f"late: {name}": rule(name) for name in RULES}
+    early = {"early: painted points": lambda moments: moments.painted["camera"]}
+    found = early | {f"late: {name}": rule(name) for name in RULES}
     return found | {f"intermediate: {k}": head(h) for k, h in zip(KINDS, HEADS, strict=True)}
 
 
@@ -182,9 +195,11 @@ def take_away(bench: Bench, moments: Moments, slack: float) -> None:
         single = moments.precision(moments.sensed[left].decision)[0]
         kept = moments.precision(fused("head", _there(moments, left, "siren"))["occupancy"])[0]
         rows.append((f"no {missing}", single, kept, 100 * kept / single))
-    columns = ("average precision, %", "model of the other alone", "head", "kept, %")
+    heads, unpainted = tuple(rows), moments.precision(moments.painted["lidar"])[0]
+    rows.append(("no camera, painted points", rows[0][1], unpainted, 100 * unpainted / rows[0][1]))
+    columns = ("average precision, %", "model of the other alone", "fused", "kept, %")
     bench.table("one sensor is missing", columns, rows)
-    for name, _, _, kept in rows:
+    for name, _, _, kept in heads:
         bench.at_least(f"{name}: kept of what the other alone reaches, %", kept, 97 - slack)
 
 
@@ -200,6 +215,9 @@ def delay(bench: Bench, moments: Moments, slack: float) -> None:
     found = {name: moments.precision(outputs["occupancy"])[0] for name, outputs in maps.items()}
     in_time, told, untold = found.values()
     rows = [(name, value, in_time - value) for name, value in found.items()]
+    early = {name: moments.precision(moments.painted[name])[0] for name in ("camera", "late")}
+    rows.append(("painted points, on time", early["camera"], 0.0))
+    rows.append(("painted points, 100 ms late", early["late"], early["camera"] - early["late"]))
     bench.table("the camera is late", ("average precision, %", "all", "cost, points"), rows)
     share = (in_time - told) / max(in_time - untold, 1e-9)
     bench.at_least("cost of 100 ms where the head is not told, points", in_time - untold, 0.1)

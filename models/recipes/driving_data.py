@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tectum.fusion.projection import camera_from_points
 from tectum_nodes.simulation import (
     WEATHERS,
     DriveConfig,
@@ -31,6 +32,7 @@ from tectum_nodes.simulation import (
     siren,
     truth,
 )
+from tectum_nodes.simulation.rig import CameraModel, LidarModel, camera_rig, lidar_rig
 
 TRAIN_SEEDS = range(1000, 1512)
 HEAD_SEEDS = range(2000, 2288)
@@ -74,6 +76,13 @@ class Samples:
         """The samples that `make` has written."""
         keys = cls.__annotations__
         return cls(*(np.load(folder / f"{name}_{key}.npy", mmap_mode="r") for key in keys))
+
+
+def projection() -> np.ndarray:
+    """Return 3 x 4, points of the simulated lidar to pixels of the simulated camera."""
+    camera, lidar = camera_rig(CameraModel()), lidar_rig(LidarModel())
+    rig = {**camera, "frames": {**camera["frames"], **lidar["frames"]}}
+    return camera_from_points(rig, "camera", "lidar")
 
 
 def drive(seed: int) -> DriveConfig:

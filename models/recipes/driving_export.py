@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import driving_cards
@@ -21,7 +22,7 @@ import torch
 from driving import trained
 from driving_data import Samples
 from driving_nets import COLUMNS, MIXES, ROWS, SHARED, SOUND, size
-from exporting import parity, session, write
+from exporting import Feed, parity, session, write
 from metrics import average_precision
 
 from tectum_nodes.simulation import WEATHERS
@@ -112,15 +113,17 @@ def head_feeds(
     ]
 
 
-def fuse(path: Path, feeds: list[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], float]:
+def fuse(
+    path: Path, feeds: Sequence[Feed], outputs: Sequence[str] = HEAD_OUTPUTS
+) -> tuple[dict[str, np.ndarray], float]:
     """All outputs of a head, and the median latency in ms."""
     run, rows, spent = session(path), [], []
     for feed in feeds:
         begun = time.perf_counter()
-        rows.append(run.run(None, feed))
+        rows.append(run.run(None, dict(feed)))
         spent.append(time.perf_counter() - begun)
     columns = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return dict(zip(HEAD_OUTPUTS, columns, strict=True)), float(np.median(spent) * 1e3)
+    return dict(zip(outputs, columns, strict=True)), float(np.median(spent) * 1e3)
 
 
 def variant(path: Path, name: str, quality: dict[str, float], latency: float) -> dict[str, object]:

@@ -139,16 +139,20 @@ class LidarEncoder(nn.Module):
         self.decide = GridDecision()
         self.register_buffer("edges", torch.tensor(self.EDGES), persistent=False)
 
-    def raster(self, points: Tensor) -> Tensor:
-        """(n, 4) to (1, slices + 2, 96, 64): counts by height, highest point, brightest point."""
+    def cells(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Points without what is no number, and the cell of each; outside: one beyond the last."""
         points = torch.where(torch.isfinite(points), points, torch.full_like(points, -1e4))
         size = CELL_M / self.FINE
         i = torch.floor((points[:, 0] - GRID.x_min_m) / size)
         j = torch.floor((points[:, 1] - GRID.y_min_m) / size)
         inside = (i >= 0) & (i < self.rows) & (j >= 0) & (j < self.columns)
+        outside = torch.full_like(i, self.rows * self.columns)
+        return points, torch.where(inside, i * self.columns + j, outside).to(torch.int64)
+
+    def raster(self, points: Tensor) -> Tensor:
+        """(n, 4) to (1, slices + 2, 96, 64): counts by height, highest point, brightest point."""
+        points, cell = self.cells(points)
         cells = self.rows * self.columns
-        outside = torch.full_like(i, cells)
-        cell = torch.where(inside, i * self.columns + j, outside).to(torch.int64)
         z = (points[:, 2] + LidarModel().z_m).clamp(-0.5, 4.0)
         level = (z[:, None] >= self.edges[None]).to(torch.int64).sum(dim=1)
         one = torch.ones_like(z)

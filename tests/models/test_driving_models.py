@@ -10,13 +10,16 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from tectum.fusion.painting import paint
+from tectum.fusion.projection import camera_from_points
 from tectum.inference.manifest import read_manifest
 from tectum_models.catalogue import find
 from tectum_nodes.simulation import WEATHERS, DriveConfig, World, camera, lidar, siren, truth
+from tectum_nodes.simulation.rig import CameraModel, LidarModel, camera_rig, lidar_rig
 
 ROOT = Path(__file__).parents[2]
 HEADS = ("driving/head", "driving/head_sum", "driving/head_gated", "driving/head_attention")
-MODELS = ("driving/camera", "driving/lidar", "driving/siren", *HEADS)
+MODELS = ("driving/camera", "driving/lidar", "driving/siren", "driving/painted", *HEADS)
 MASKS = tuple(itertools.product((0.0, 1.0), repeat=3))
 INPUTS = {"camera": "image", "lidar": "points"}
 SWEEP_NS = 100_000_000
@@ -201,6 +204,49 @@ def test_the_head_with_all_modalities_is_better_than_any_single_one():
         assert all_three > missing > 4 * expected.mean()
     alarm = fused((1.0, 1.0, 1.0))[1]
     assert average_precision(np.array(encoded()["approaching"]), alarm) > 0.9
+
+
+@cache
+def painted_points():
+    """Painted points, points without paint, and what is true, of moments of held-out drives."""
+    sensors = camera_rig(CameraModel()), lidar_rig(LidarModel())
+    rig = {**sensors[0], "frames": {**sensors[0]["frames"], **sensors[1]["frames"]}}
+    onto, found = camera_from_points(rig, "camera", "lidar"), []
+    for seed in HELD_OUT:
+        scene = World(DriveConfig(seed, WEATHERS[seed % 4])).at(seed * 10**9)
+        cloud, image = lidar.sweep(scene), camera.render(scene)[..., ::-1]
+        grid = truth.occupancy(scene)
+        found.append((paint(cloud, image, onto), paint(cloud, None, onto), grid))
+    return found
+
+
+def test_painted_points_tell_more_than_the_lidar_and_are_answered_without_paint_too():
+    run = session("driving/painted")
+    painted, bare, expected = (list(column) for column in zip(*painted_points(), strict=True))
+    expected = np.array(expected)
+    alone = [session("driving/lidar").run(None, {"points": p[:, :4]})[1] for p in bare]
+    by_lidar, with_paint, without = (
+        average_precision(expected, np.concatenate(grids))
+        for grids in (
+            alone,
+            [run.run(None, {"points": points})[0] for points in painted],
+            [run.run(None, {"points": points})[0] for points in bare],
+        )
+    )
+    assert with_paint > by_lidar > 4 * expected.mean()
+    assert without > 0.9 * with_paint
+
+
+def test_painted_points_that_are_no_numbers_change_nothing_and_none_at_all_is_an_answer():
+    run, points = session("driving/painted"), painted_points()[0][0]
+    junk = np.full((3, 8), np.nan, np.float32)
+    junk[1] = np.inf
+    junk[2, :3] = 1e9
+    clean = run.run(None, {"points": points})
+    for one, other in zip(clean, run.run(None, {"points": np.vstack([points, junk])}), strict=True):
+        assert np.array_equal(one, other)
+    for answer in run.run(None, {"points": junk[:1]}):
+        assert np.isfinite(answer).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 20_000])
