@@ -181,6 +181,8 @@ class OverTimeConfig(NodeConfig):
 
     decision: str
     """The head's scores that are smoothed, and of which `shown` names the label to be shown."""
+    model: str | None = None
+    """A learned head over time, by its name or folder, in place of the smoothing."""
     half_life: PositiveDuration | None = None
     """In so long half of what was believed is replaced by what is seen; default: 800ms."""
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -191,6 +193,13 @@ class OverTimeConfig(NodeConfig):
     """Result -> what it watches."""
     needs: tuple[Name, ...] = ()
     """While none of these states is there, nothing is believed and `shown` is unsure."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> OverTimeConfig:
+        if self.model and self.half_life is not None:
+            msg = "`half_life` belongs to the smoothing, and `model` takes its place: leave one out"
+            raise ValueError(msg)
+        return self
 
 
 Intermediate = Annotated[

@@ -97,7 +97,14 @@ def resolve_head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     head = _head(name, config, folder)
     if config.over_time is None:
         return head
-    return replace(head, spec={"over_time": {**_given(config.over_time), "head": head.spec}})
+    given, models = _given(config.over_time), head.manifests
+    if config.over_time.model:
+        manifest = read_manifest(find_model(config.over_time.model, folder))
+        if not manifest.is_over_time:
+            msg = f"over_time.model: {manifest.model!r} carries nothing over time: no `state` input"
+            raise ConfigError(msg)
+        given["model"], models = str(manifest.folder), (*models, manifest)
+    return replace(head, spec={"over_time": {**given, "head": head.spec}}, manifests=models)
 
 
 def _head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
@@ -113,6 +120,9 @@ def _head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     manifest = read_manifest(find_model(config.intermediate.model, folder))
     if not manifest.is_head:
         msg = f"{manifest.model!r} is an encoder for {manifest.modality}, not a fusion head"
+        raise ConfigError(msg)
+    if manifest.is_over_time:
+        msg = f"{manifest.model!r} is a head over time: it belongs into `over_time`, as its `model`"
         raise ConfigError(msg)
     plan = StagePlan(name, tuple(variant.name for variant in manifest.variants))
     settings = {"folder": str(manifest.folder), "contribution": config.intermediate.contribution}

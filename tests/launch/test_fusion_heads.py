@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tectum.errors import ConfigError
 from tectum.fusion.late import RULES
 from tectum.fusion.stacker import Stacker
 from tectum.inference.session import NeverStopped
@@ -104,8 +105,22 @@ def test_any_head_can_be_steadied_over_time(tmp_path: Path) -> None:
         ({}, "decision\n  Field required"),
         ({"decision": "mood", "half_life": "fast"}, "half_life"),
         ({"decision": "mood", "states": {"view": {"of": "present", "yes": "a"}}}, "no\n"),
+        (
+            {"decision": "mood", "model": "a", "half_life": "1s"},
+            "`half_life` belongs to the",
+        ),
     ],
 )
 def test_a_wrong_key_of_over_time_is_named(over_time: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         HeadConfig.model_validate({"late": "mean", "over_time": over_time})
+
+
+def test_only_a_head_over_time_stands_under_over_time_and_it_stands_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    over_time = {"decision": "expression", "model": "driving/head"}
+    with pytest.raises(ConfigError, match="'driving/head' carries nothing over time: no `state`"):
+        _stage({"late": "mean", "over_time": over_time}, {"a": MOOD, "b": MOOD}, tmp_path)
+    with pytest.raises(ConfigError, match="'emotion/over_time' is a head over time: it belongs"):
+        _stage({"intermediate": "emotion/over_time"}, {"a": MOOD, "b": MOOD}, tmp_path)

@@ -74,15 +74,17 @@ def test_no_mask_makes_a_head_answer_with_what_is_no_number(pair, junk):
     rng = np.random.default_rng(1)
     for present in itertools.product((0.0, 1.0), repeat=count):
         feeds = {mask.name: np.array([present], np.float32)}
-        embeddings = [tensor for tensor in manifest.inputs if tensor.kind == "embedding"]
-        assert len(embeddings) == count
-        for tensor, here in zip(embeddings, present, strict=True):
-            value = rng.standard_normal(sizes_of(tensor.shape)).astype(np.float32)
+        senses = [tensor for tensor in manifest.inputs if tensor.kind in ("embedding", "scores")]
+        assert len(senses) == count
+        for tensor, here in zip(senses, present, strict=True):
+            value = rng.uniform(0, 1, sizes_of(tensor.shape)).astype(np.float32)
             feeds[tensor.name] = value if here else np.full_like(value, junk)
         for tensor in manifest.inputs:
             if tensor.kind == "age":
                 feeds[tensor.name] = np.array(
                     [[0.05 if here else junk for here in present]], np.float32
                 )
+            elif tensor.kind in ("elapsed", "state"):
+                feeds[tensor.name] = np.full(sizes_of(tensor.shape), 0.2, np.float32)
         for answer in session.run(None, feeds):
             assert np.isfinite(answer).all(), present

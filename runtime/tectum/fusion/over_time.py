@@ -26,6 +26,7 @@ __all__ = [
     "Presence",
     "PresenceRules",
     "believe",
+    "follow",
     "watch",
 ]  # fmt: skip
 
@@ -82,14 +83,28 @@ def believe(
     """
     logs = np.zeros(labels) if scores is None else np.log(np.maximum(scores, _LEAST))
     logs = logs - logs.mean()
-    if before is None:
-        before = Belief(now_ns, logs, since_ns=now_ns)
+    before = before or Belief(now_ns, logs, since_ns=now_ns)
     kept = 0.5 ** ((now_ns - before.stamp_ns) / rules.half_life_ns)
-    now = Belief(now_ns, kept * before.logs + (1 - kept) * logs)
+    return _shown(before, kept * before.logs + (1 - kept) * logs, now_ns, rules)
+
+
+def follow(before: Belief | None, scores: Floats, now_ns: int, rules: LabelRules) -> Belief:
+    """Return what is believed where a model has made `scores` of all that was seen until now.
+
+    They are not smoothed again; labels change by the same rules.
+    """
+    logs = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+    before = before or Belief(now_ns, logs, since_ns=now_ns)
+    return _shown(before, logs - logs.mean(), now_ns, rules)
+
+
+def _shown(before: Belief, logs: Floats, now_ns: int, rules: LabelRules) -> Belief:
+    """Return the belief with the label that is shown from now on."""
+    now = Belief(now_ns, logs)
     rival = _rival(now.scores(), before.shown, rules.margin)
     since_ns = before.since_ns if rival == before.rival else now_ns
     changes = rival != before.shown and now_ns - since_ns >= rules.hold_ns
-    return Belief(now_ns, now.logs, rival if changes else before.shown, rival, since_ns)
+    return Belief(now_ns, logs, rival if changes else before.shown, rival, since_ns)
 
 
 def _rival(scores: Floats, shown: int, margin: float) -> int:

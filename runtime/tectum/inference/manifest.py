@@ -36,7 +36,8 @@ __all__ = [
 
 FILE_NAME = "model.yaml"
 INPUT_KINDS = (
-    "image", "audio", "points", "tensor", "embedding", "mask", "age", "state", "constant",
+    "image", "audio", "points", "tensor", "embedding", "scores", "mask", "age", "elapsed", "state",
+    "constant",
 )  # fmt: skip
 ROLES = (
     "embedding", "grid", "probability", "scores", "boxes", "objects", "text", "tensor", "state",
@@ -60,7 +61,8 @@ class InputTensor:
 
     name: str
     kind: str
-    """image, audio, points: a sample; embedding, mask, age: of a head; state, constant: ours."""
+    """image, audio, points: a sample; embedding, mask, age: of a head; scores, elapsed: of a head
+    over time; state, constant: ours."""
     dtype: str
     shape: Shape
     encoding: str = ""
@@ -191,6 +193,11 @@ class Manifest:
     def is_head(self) -> bool:
         """Return whether it fuses embeddings rather than encoding a sample."""
         return bool(self.modalities)
+
+    @property
+    def is_over_time(self) -> bool:
+        """Return whether it is a head that carries state from moment to moment."""
+        return self.is_head and self.stateful
 
     def variant(self, name: str) -> Variant:
         """Return the variant called `name`.
@@ -405,5 +412,5 @@ def _check(manifest: Manifest, keys: Keys) -> None:
     if manifest.stateful != carries:
         what = "what the inputs say: a model with an input of kind state, or with context, is"
         raise keys.error(manifest.stateful, "stateful", f"{what} stateful, others are not")
-    if manifest.stateful and manifest.on != "sample":
+    if manifest.stateful and not manifest.is_head and manifest.on != "sample":
         raise keys.error(manifest.on, "on", "sample: a stateful model takes its input in order")

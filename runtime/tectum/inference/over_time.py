@@ -1,6 +1,7 @@
 """A head over time: another head's answers, steadied for a display.
 
-The scores that `decision` names are smoothed; `shown` is the label that a display shows. Each of
+The scores that `decision` names are smoothed, or made by a learned head over time of what each
+input decides; `shown` is the label that a display shows. Each of
 `states` watches one probability: `nobody in view`, `nobody speaking`; while none of those that
 `needs` names is there, nothing is believed. All else passes through as the head gives it.
 
@@ -11,11 +12,12 @@ and is given what is believed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tectum.errors import ConfigError, nearest_name
 from tectum.fusion.over_time import (
@@ -26,12 +28,13 @@ from tectum.fusion.over_time import (
     Presence,
     PresenceRules,
     believe,
+    follow,
     watch,
 )
 from tectum.inference.keys import Keys
+from tectum.inference.recurrent import RecurrentHead, moment_of
 from tectum.inference.session import Session
 from tectum.inference.stage import (
-    Cut,
     OutputSpec,
     Stage,
     StageArg,
@@ -58,7 +61,14 @@ class _State:
 class OverTime:
     """A stage that steadies the answers of another."""
 
-    def __init__(self, spec: Mapping[str, Any], head: Stage, *, name: str) -> None:
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        head: Stage,
+        *,
+        name: str,
+        learned: Callable[[str], RecurrentHead] | None = None,
+    ) -> None:
         """Wrap `head`.
 
         Args:
@@ -67,6 +77,7 @@ class OverTime:
                 `below`, `after`), `needs` (some of the states).
             head: makes the answer of each moment.
             name: of the stage.
+            learned: makes, of the decision's name, what takes the place of the smoothing.
 
         Raises:
             ConfigError: a result is not there or of another role, or a number makes no sense.
@@ -79,26 +90,34 @@ class OverTime:
         self._needs = _needs(keys, self._states)
         keys.finish()
         self._labels = self._decision.labels
+        self._learned = learned(self._decision.name) if learned else None
+        if self._learned and self._learned.outputs[0].labels != self._labels:
+            wanted, given = list(self._labels), list(self._learned.outputs[0].labels)
+            msg = f"over_time.model: it knows the labels {given}; the head decides between {wanted}"
+            raise ConfigError(msg)
         shown = OutputSpec(SHOWN, "label", (*self._labels, "unsure"))
         self.outputs = (*head.outputs, shown, *(state.spec for state in self._states))
         _check_names(self.outputs)
         self._one_at_a_time = threading.Lock()
         self._belief: Belief | None = None
+        self._carried: Mapping[str, Tensor] | None = None
         self._presences: dict[str, Presence] = {}
 
     @property
     def models(self) -> dict[str, str]:
         """Return the head's models with the hashes of their files."""
-        return dict(getattr(self._head, "models", {}))
+        return {**getattr(self._head, "models", {}), **getattr(self._learned, "models", {})}
 
     @property
     def sessions(self) -> dict[str, Session]:
-        """Return the head's sessions, where it has some."""
-        return dict(getattr(self._head, "sessions", {}))
+        """Return the head's sessions, where it has some, else those of what was learned."""
+        return dict(getattr(self._head, "sessions", getattr(self._learned, "sessions", {})))
 
     def warm_up(self, variant: str) -> None:
         """Warm the head up; nothing of it is believed."""
         self._head.warm_up(variant)
+        if self._learned:
+            self._learned.warm_up(self._learned.variants[0])
 
     def run(
         self,
@@ -110,27 +129,47 @@ class OverTime:
         """Answer, and steady the answer."""
         answer = self._head.run(variant, args, state, stopper)
         with self._one_at_a_time:  # several lanes may ask at once
-            steadied = self._steadied(answer, _now_ns(args))
+            steadied = self._steadied(answer, args, stopper)
         return answer._replace(arrays={**answer.arrays, **steadied})
 
     def close(self) -> None:
-        """Close the head."""
+        """Close the head, and what was learned."""
         self._head.close()
+        if self._learned:
+            self._learned.close()
 
-    def _steadied(self, answer: StageOutput, now_ns: int) -> dict[str, AnyArray]:
-        belief = self._belief
+    def _steadied(
+        self, answer: StageOutput, args: Mapping[str, StageArg], stopper: Stopper
+    ) -> dict[str, AnyArray]:
+        now_ns, belief = moment_of(args), self._belief
         if belief is None or now_ns > belief.stamp_ns:
-            for state in self._states:
-                was = self._presences.get(state.spec.name)
-                seen = answer.arrays.get(state.of)
-                likely = None if seen is None else float(seen.reshape(-1)[0])
-                self._presences[state.spec.name] = watch(was, likely, now_ns, state.rules)
-            scores = None if self._nobody() else answer.arrays.get(self._decision.name)
-            given = None if scores is None else scores.astype(np.float64)
-            before = None if self._nobody() else belief
-            belief = believe(before, given, now_ns, self._rules, len(self._labels))
+            self._watch(answer, now_ns)
+            if self._nobody():
+                self._carried = None
+                belief = believe(None, None, now_ns, self._rules, len(self._labels))
+            elif self._learned:
+                belief = follow(belief, self._recall(args, stopper), now_ns, self._rules)
+            else:
+                scores = answer.arrays.get(self._decision.name)
+                given = None if scores is None else scores.astype(np.float64)
+                belief = believe(belief, given, now_ns, self._rules, len(self._labels))
             self._belief = belief
         return self._told(belief)
+
+    def _watch(self, answer: StageOutput, now_ns: int) -> None:
+        for state in self._states:
+            was = self._presences.get(state.spec.name)
+            seen = answer.arrays.get(state.of)
+            likely = None if seen is None else float(seen.reshape(-1)[0])
+            self._presences[state.spec.name] = watch(was, likely, now_ns, state.rules)
+
+    def _recall(self, args: Mapping[str, StageArg], stopper: Stopper) -> NDArray[np.float64]:
+        """Return the scores that the learned head makes of this moment and all before."""
+        assert self._learned is not None
+        best = self._learned.variants[0]
+        output = self._learned.run(best, args, self._carried, stopper)
+        self._carried = output.state
+        return output.arrays[self._decision.name].astype(np.float64)
 
     def _nobody(self) -> bool:
         """Return whether none of what is needed is there: who comes next may be somebody else."""
@@ -148,16 +187,6 @@ class OverTime:
                 for name, presence in self._presences.items()
             },
         }
-
-
-def _now_ns(args: Mapping[str, StageArg]) -> int:
-    """Return the trigger's moment: of an input's output its stamp and its age tell it."""
-    moments = [
-        arg.stamp_ns + arg.age_ns if isinstance(arg, StageOutput) else arg.message.header.stamp_ns
-        for arg in args.values()
-        if isinstance(arg, (StageOutput, Cut))
-    ]
-    return max(moments, default=0)
 
 
 def _result(keys: Keys, key: str, outputs: Sequence[OutputSpec], role: str) -> OutputSpec:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tectum.errors import ConfigError, nearest_name
@@ -23,6 +24,7 @@ from tectum.inference.late_head import LateHead
 from tectum.inference.manifest import Manifest, read_manifest
 from tectum.inference.objects_head import ObjectsHead
 from tectum.inference.over_time import OverTime
+from tectum.inference.recurrent import RecurrentHead
 from tectum.inference.session import SessionOptions
 from tectum.inference.sessions import Sessions
 from tectum.inference.stage import OutputSpec, Stage
@@ -67,7 +69,7 @@ def build_stage(
     return SPECS[kind](settings, parts)
 
 
-def model_stage(manifest: Manifest, device: Device) -> OnnxEncoder | OnnxHead:
+def model_stage(manifest: Manifest, device: Device) -> OnnxEncoder | OnnxHead | RecurrentHead:
     """Return the model of `manifest` alone on `device`, as a stage, to be measured or tried.
 
     Raises:
@@ -75,11 +77,23 @@ def model_stage(manifest: Manifest, device: Device) -> OnnxEncoder | OnnxHead:
     """
     if not manifest.is_head:
         return OnnxEncoder(manifest, name=manifest.model, device=device)
+    if manifest.is_over_time:
+        return _over_time_alone(manifest, device)
     given = {
         name: (OutputSpec(name, "embedding", facts={"modality": name}),)
         for name in manifest.modalities
     }
     return OnnxHead(manifest, name=manifest.model, inputs=given, device=device)
+
+
+def _over_time_alone(manifest: Manifest, device: Device) -> RecurrentHead:
+    """Return a head over time as if each of its modalities were an input of a graph."""
+    answer = next(item for item in manifest.results if item.role == "scores")
+    spec = OutputSpec(answer.name, answer.role, answer.labels)
+    given = dict.fromkeys(manifest.modalities, (spec,))
+    return RecurrentHead(
+        manifest, name=manifest.model, inputs=given, decision=answer.name, device=device
+    )
 
 
 class _Parts:
@@ -107,6 +121,18 @@ class _Parts:
         return OnnxEncoder(
             manifest,
             name=self.name,
+            device=self._device(),
+            options=self._options,
+            sessions=self._sessions,
+        )
+
+    def recurrent(self, manifest: Manifest, decision: str) -> RecurrentHead:
+        """Return the head over time that `manifest` describes."""
+        return RecurrentHead(
+            manifest,
+            name=self.name,
+            inputs=self.inputs,
+            decision=decision,
             device=self._device(),
             options=self._options,
             sessions=self._sessions,
@@ -178,7 +204,9 @@ def _objects(settings: Any, parts: _Parts) -> Stage:
 def _over_time(settings: Any, parts: _Parts) -> Stage:
     spec = dict(settings)
     ((kind, of_head),) = spec.pop("head").items()
-    return OverTime(spec, SPECS[kind](of_head, parts), name=parts.name)
+    folder = spec.pop("model", "")
+    learned = partial(parts.recurrent, read_manifest(folder)) if folder else None
+    return OverTime(spec, SPECS[kind](of_head, parts), name=parts.name, learned=learned)
 
 
 def _python(settings: Any, parts: _Parts) -> Stage:
