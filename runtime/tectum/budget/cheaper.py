@@ -11,7 +11,6 @@ from tectum.budget.choice import Choice
 from tectum.budget.costs import Costs
 from tectum.pipeline.accept import accepted
 from tectum.pipeline.opened import OpenSet
-from tectum.pipeline.plan import Requirement
 from tectum.pipeline.port import Port
 
 __all__ = ["Cheaper"]
@@ -20,13 +19,11 @@ __all__ = ["Cheaper"]
 class Cheaper:
     """Makes ever cheaper choices of one."""
 
-    __slots__ = ("_costs", "_ports", "_wanted")
+    __slots__ = ("_costs", "_ports")
 
-    def __init__(
-        self, costs: Costs, ports: Sequence[Port], wanted: tuple[Requirement, ...]
-    ) -> None:
-        """Keep to the combinations of `wanted`."""
-        self._costs, self._ports, self._wanted = costs, ports, wanted
+    def __init__(self, costs: Costs, ports: Sequence[Port]) -> None:
+        """Keep to the combinations that the head of a set accepts."""
+        self._costs, self._ports = costs, ports
 
     def cached_fits(self, opened: OpenSet, index: int) -> bool:
         """Return whether a cached embedding may stand in for this input of the set."""
@@ -37,7 +34,7 @@ class Cheaper:
     def choices(self, present: Choice, opened: OpenSet, todo: Sequence[int]) -> Iterator[Choice]:
         """Yield ever cheaper choices than the present one, each a small step from the last."""
         choice = present
-        for choice in self.variants(present, todo):
+        for choice in self.variants(present, opened, todo):
             yield choice
         for index in todo:
             if self.cached_fits(opened, index):
@@ -47,7 +44,7 @@ class Cheaper:
             choice = choice._replace(left_out=(*choice.left_out, index))
             yield choice
 
-    def variants(self, choice: Choice, todo: Sequence[int]) -> Iterator[Choice]:
+    def variants(self, choice: Choice, opened: OpenSet, todo: Sequence[int]) -> Iterator[Choice]:
         """Yield choices in ever cheaper variants, the costliest encoder first, the head last."""
         for index in sorted(todo, key=lambda i: -self._costs.encode_ns(i, 0)):
             for variant in range(choice.variants[index] + 1, len(self._costs.encoders[index])):
@@ -55,7 +52,7 @@ class Cheaper:
                 variants[index] = variant
                 choice = choice._replace(variants=tuple(variants))
                 yield choice
-        for variant in range(choice.head_variant + 1, len(self._costs.head)):
+        for variant in range(choice.head_variant + 1, len(opened.by.stage.variants)):
             choice = choice._replace(head_variant=variant)
             yield choice
 
@@ -73,7 +70,7 @@ class Cheaper:
         droppable = []
         for index in left:
             remaining = [name for name in present if name != self._ports[index].plan.name]
-            if accepted(self._wanted, remaining):
+            if accepted(opened.by.wanted, remaining):
                 present = remaining
                 droppable.append(index)
         return droppable

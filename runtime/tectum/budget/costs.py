@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from math import isqrt
 
 from tectum.budget.latency import Estimate, LatencyModel
-from tectum.pipeline.plan import Plan, StagePlan
+from tectum.pipeline.head import Head
+from tectum.pipeline.plan import StagePlan
 from tectum.pipeline.port import Port
 
 __all__ = ["Costs", "cheapest", "spread_ns"]
 
 
 class Costs:
-    """Estimates of the encoders, per input, and of the head."""
+    """Estimates of the encoders, per input, and of the heads."""
 
-    __slots__ = ("_model", "encoders", "head")
+    __slots__ = ("_model", "encoders", "heads")
 
-    def __init__(self, plan: Plan, ports: Sequence[Port], model: LatencyModel) -> None:
+    def __init__(self, heads: Sequence[Head], ports: Sequence[Port], model: LatencyModel) -> None:
         """Look at `model`, which somebody else feeds."""
         self._model = model
-        self.head = self.of(plan.stage(plan.head))
+        self.heads = [self.of(head.stage) for head in heads]
+        """Per head, what it costs in each variant."""
         self.encoders = [self.of(p.encoder if p.hops is None else None) for p in ports]
         """Per input, what its encoder costs in each variant; nothing where a set runs none."""
 
@@ -35,9 +37,9 @@ class Costs:
         costs = self.encoders[index]
         return costs[variant].typical_ns if costs else 0
 
-    def head_ns(self, variant: int) -> int:
-        """Return what the head typically takes."""
-        return self.head[variant].typical_ns
+    def head_ns(self, head: Head, variant: int) -> int:
+        """Return what a head typically takes."""
+        return self.heads[head.index][variant].typical_ns
 
 
 def cheapest(costs: Sequence[Estimate], at_least: int) -> int:

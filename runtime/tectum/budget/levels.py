@@ -19,18 +19,19 @@ _FREE = 4
 class Levels:
     """The present variant of each stage, as an index: 0 is the best."""
 
-    __slots__ = ("_budget_ns", "_of")
+    __slots__ = ("_of",)
 
-    def __init__(self, budget_ns: int) -> None:
+    def __init__(self) -> None:
         """Run everything at its best."""
-        self._budget_ns = budget_ns
         self._of: dict[str, int] = {}
 
     def of(self, stage: str) -> int:
         """Return the index of the variant in which the stage runs at present."""
         return self._of.get(stage, 0)
 
-    def chosen(self, stage: str, costs: Sequence[Estimate], variant: int, slack_ns: int) -> bool:
+    def chosen(
+        self, stage: str, costs: Sequence[Estimate], variant: int, slack_ns: int, budget_ns: int
+    ) -> bool:
         """Take up what was chosen for a set that is left `slack_ns`; return whether it matters.
 
         Args:
@@ -38,6 +39,7 @@ class Levels:
             costs: what it takes in each variant.
             variant: the one that was chosen.
             slack_ns: from when the set is expected to be answered to when it must be.
+            budget_ns: what its head has in all.
         """
         level = self.of(stage)
         if variant > level:
@@ -46,7 +48,7 @@ class Levels:
         if level == 0:
             return False
         more_ns = _mostly_ns(costs[level - 1]) - _mostly_ns(costs[level])
-        if (slack_ns - more_ns) * _FREE <= self._budget_ns:
+        if (slack_ns - more_ns) * _FREE <= budget_ns:
             return False
         self._of[stage] = level - 1
         return True

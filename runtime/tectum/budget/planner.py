@@ -1,11 +1,12 @@
 """What to compute next, in which variant, and what to give up so that the deadline holds.
 
 Rules: no work is started that the model says cannot end in time; a lane runs one thing; open sets
-are served by earliest deadline. When a set does not fit, in this order: a cheaper variant, a
-cached embedding, leaving an input out, shedding. Waiting keeps to that order too: for a *better*
-sample as long as the present variants allow, for *any* sample as long as the cheapest do. Once a
-stage is degraded it stays so for a while (`tectum.budget.levels`). The planner reads state and
-proposes; the pipeline carries out.
+are served by earliest deadline, those of several heads of one trigger too: a later one reckons with
+the lanes that are left, and with what a sibling encodes for it. When a set does not fit, in this
+order: a cheaper variant, a cached embedding, leaving an input out, shedding. Waiting keeps to that
+order too: for a *better* sample as long as the present variants allow, for *any* sample as long as
+the cheapest do. Once a stage is degraded it stays so for a while (`tectum.budget.levels`). The
+planner reads state and proposes; the pipeline carries out.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from tectum.budget.costs import Costs, cheapest, spread_ns
 from tectum.budget.latency import Estimate, LatencyModel
 from tectum.budget.levels import Levels
 from tectum.budget.schedule import latest_begins, place
+from tectum.pipeline.head import Head
 from tectum.pipeline.opened import OpenSet
-from tectum.pipeline.plan import Plan, Requirement, StagePlan
+from tectum.pipeline.plan import Plan, StagePlan
 from tectum.pipeline.port import Port
 from tectum.pipeline.runs import Run
 from tectum.sync.stream import NEVER_NS
@@ -56,7 +58,7 @@ class Planner:
         "_costs",
         "_denied",
         "_doubts",
-        "_head",
+        "_heads",
         "_levels",
         "_model",
         "_now_ns",
@@ -66,22 +68,23 @@ class Planner:
     )
 
     def __init__(
-        self, plan: Plan, ports: list[Port], model: LatencyModel, wanted: tuple[Requirement, ...]
+        self, plan: Plan, heads: Sequence[Head], ports: list[Port], model: LatencyModel
     ) -> None:
         """Plan for these inputs; `model` is shared with the pipeline, which feeds it."""
         self._plan = plan
         self._ports = ports
         self._model = model
-        self._head = plan.stage(plan.head)
-        self._costs = Costs(plan, ports, model)
-        self._cheaper = Cheaper(self._costs, ports, wanted)
+        self._heads = tuple(heads)
+        self._costs = Costs(heads, ports, model)
+        self._cheaper = Cheaper(self._costs, ports)
         self._denied: dict[str, int] = {}
         """Stage, or stage/variant -> sets in a row that were given up before it could run."""
         self._doubts: dict[str, int] = {}
         """The same -> how often its costs were doubted since they were last what they should be."""
         self._now_ns = 0
-        self._levels = Levels(plan.budget_ns)
+        self._levels = Levels()
         self._preferred = self._prefer()
+        """Per head, every stage in the variant in which it runs at present."""
         self._at_best = True
         """Nothing is degraded at present: there is nothing to go back to."""
 
@@ -95,21 +98,28 @@ class Planner:
         """Return what the encoder of the input at `index` typically takes; 0 without one."""
         return self._costs.encode_ns(index, variant)
 
-    def head_ns(self, variant: int) -> int:
-        """Return what the head typically takes."""
-        return self._costs.head_ns(variant)
+    def head_ns(self, opened: OpenSet, variant: int) -> int:
+        """Return what the head of a set typically takes."""
+        return self._costs.head_ns(opened.by, variant)
 
-    def whole_ns(self) -> int:
-        """Return what a whole set takes, one run after the other, and its delivery."""
-        variants, head_variant, *_ = self._preferred
-        costs = [self.encode_ns(index, variant) for index, variant in enumerate(variants)]
-        return sum(costs) + self.head_ns(head_variant) + self._plan.margin_ns
+    def usable_ns(self) -> int:
+        """Return how long after the end of its capture a trigger can still be answered in time.
+
+        By the most patient head, whose set is computed one run after the other, and delivered.
+        """
+        return max([head.budget_ns - self._whole_ns(head) for head in self._heads])
+
+    def _whole_ns(self, head: Head) -> int:
+        variants, head_variant, *_ = self._preferred[head.index]
+        costs = [self.encode_ns(index, variants[index]) for index in head.reads]
+        return sum(costs) + self._costs.head_ns(head, head_variant) + self._plan.margin_ns
 
     def head_by_ns(self, opened: OpenSet) -> int:
         """Return how late the head may start, in its cheapest variant, for a timely answer."""
         if opened.deadline_ns >= NEVER_NS:
             return NEVER_NS
-        head = self._costs.head[cheapest(self._costs.head, self._preferred.head_variant)]
+        costs, level = self._of_head(opened), self._preferred[opened.by.index].head_variant
+        head = costs[cheapest(costs, level)]
         return opened.deadline_ns - self._plan.margin_ns - head.typical_ns - head.spread_ns
 
     def waits(self, opened: OpenSet) -> dict[int, Wait]:
@@ -117,10 +127,10 @@ class Planner:
         if opened.deadline_ns >= NEVER_NS:
             return dict.fromkeys(opened.pending, Wait(NEVER_NS, NEVER_NS))
         todo = [*opened.pending, *self.unstarted(opened)]
-        variants, head_variant, *_ = present = self._preferred
+        variants, head_variant, *_ = present = self._preferred[opened.by.index]
         lowest = Choice(
             tuple([cheapest(self._costs.encoders[i], v) for i, v in enumerate(variants)]),
-            cheapest(self._costs.head, head_variant),
+            cheapest(self._of_head(opened), head_variant),
         )
         better = self._latest_begins(opened, todo, present)
         any_ = better if lowest == present else self._latest_begins(opened, todo, lowest)
@@ -137,16 +147,19 @@ class Planner:
         the set will take. None where nothing helps: the set is to be shed.
         """
         self._now_ns = now_ns
+        if opened.siblings:
+            self._await_siblings(now_ns, opened)
         todo, limit_ns = self.unstarted(opened), self._latest_ns(opened)
-        choice, taken = self._preferred, list(free_at)
+        preferred = self._preferred[opened.by.index]
+        choice, taken = preferred, list(free_at)
         end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
         if end_ns > limit_ns:
-            for choice in self._cheaper.choices(self._preferred, opened, todo):
+            for choice in self._cheaper.choices(preferred, opened, todo):
                 taken = list(free_at)
                 end_ns = self._end_ns(now_ns, opened, todo, choice, taken)
                 if end_ns <= limit_ns:
                     break
-        if self._at_best and choice is self._preferred:
+        if self._at_best and choice is preferred:
             opened.planned += (*todo, _HEAD)
         else:
             self._learn(opened, self._encoded(opened), choice, limit_ns - end_ns)
@@ -156,6 +169,8 @@ class Planner:
         if end_ns > limit_ns and self._plan.late != "deliver":
             return None
         free_at[:] = taken
+        if opened.siblings:
+            self._place(now_ns, opened, todo, choice, end_ns)
         return choice
 
     def eager(self, now_ns: int, opened: OpenSet, free_at: list[int]) -> Choice | None:
@@ -165,14 +180,18 @@ class Planner:
         lacking later. None where nothing fits: it may once the set is settled and something can be
         given up.
         """
+        if opened.siblings:
+            self._await_siblings(now_ns, opened)
         begun = self.unstarted(opened)
         todo = [*begun, *[index for index in opened.pending if self._costs.encoders[index]]]
-        limit_ns = self._latest_ns(opened)
-        for choice in (self._preferred, *self._cheaper.variants(self._preferred, todo)):
+        limit_ns, preferred = self._latest_ns(opened), self._preferred[opened.by.index]
+        for choice in (preferred, *self._cheaper.variants(preferred, opened, todo)):
             end_ns = self._end_ns(now_ns, opened, todo, choice, list(free_at))
             if end_ns <= limit_ns:
                 self._learn(opened, begun, choice, limit_ns - end_ns)
-                self._end_ns(now_ns, opened, begun, choice, free_at)
+                end_ns = self._end_ns(now_ns, opened, begun, choice, free_at)
+                if opened.siblings:
+                    self._place(now_ns, opened, begun, choice, end_ns)
                 return choice
         return None
 
@@ -185,7 +204,7 @@ class Planner:
             return False
         idle = [now_ns] * self._plan.lanes
         todo = self.unstarted(opened)
-        end_ns = self._end_ns(now_ns, opened, todo, self._preferred, idle)
+        end_ns = self._end_ns(now_ns, opened, todo, self._preferred[opened.by.index], idle)
         return end_ns <= self._latest_ns(opened)
 
     def deny(self, stages: Iterable[StagePlan]) -> None:
@@ -199,10 +218,11 @@ class Planner:
                 for estimate in self._costs.of(stage):
                     estimate.doubt(self._now_ns)
 
-    def deny_wait(self, encoder: StagePlan | None) -> None:
+    def deny_wait(self, opened: OpenSet, encoder: StagePlan | None) -> None:
         """An input is waited for no longer because of what its encoder and the head would take."""
-        slow = any(estimate.slower_ns for estimate in self._costs.head)
-        self.deny(stage for stage in (encoder, self._head if slow else None) if stage is not None)
+        slow = any(estimate.slower_ns for estimate in self._of_head(opened))
+        head = opened.by.stage if slow else None
+        self.deny(stage for stage in (encoder, head) if stage is not None)
 
     def _out_of_patience(self, stage: str) -> bool:
         """Count a set in which a stage (or a variant) was denied; return whether to doubt that."""
@@ -213,19 +233,21 @@ class Planner:
         self._denied[stage], self._doubts[stage] = 0, doubts + 1
         return True
 
-    def slowed(self, now_ns: int, runs: Iterable[Run]) -> str:
+    def slowed(self, now_ns: int, runs: Iterable[Run], budget_ns: int) -> str:
         """Return the stage that takes most beyond what it should; empty: none takes much more.
 
         `runs` are those that may be running: what overstays is slow before it has ended.
+        `budget_ns` is that of the head that asks: what is much of it.
         """
-        stages = [self._head, *[p.encoder for p in self._ports if p.encoder is not None]]
+        heads = [head.stage for head in self._heads]
+        stages = [*heads, *[p.encoder for p in self._ports if p.encoder is not None]]
         more_ns = {s.name: max(e.last_slower_ns for e in self._costs.of(s)) for s in stages}
         for run in runs:
             took_ns = 0 if run.finished or not run.begun_ns else now_ns - run.begun_ns
             if took_ns > 2 * run.expected_ns:
                 more_ns[run.stage] = max(more_ns[run.stage], took_ns - run.expected_ns)
         slowest = max(more_ns, key=lambda name: more_ns[name])
-        return slowest if more_ns[slowest] * _WORTH_NAMING > self._plan.budget_ns else ""
+        return slowest if more_ns[slowest] * _WORTH_NAMING > budget_ns else ""
 
     def costliest(self, opened: OpenSet) -> str:
         """Return the stage that takes most of what a set still has to compute, at its best."""
@@ -235,7 +257,7 @@ class Planner:
         """Return the stages that have to end before the set can be answered, the head included."""
         running = [i for i, run in enumerate(opened.runs) if run is not None and not run.finished]
         encoders = [self._ports[index].encoder for index in (*self.unstarted(opened), *running)]
-        return [*[stage for stage in encoders if stage is not None], self._head]
+        return [*[stage for stage in encoders if stage is not None], opened.by.stage]
 
     def observe(self, run: Run, took_ns: int, *, ok: bool) -> None:
         """Learn from a run that has ended; one that was ended early took at least so long."""
@@ -279,14 +301,36 @@ class Planner:
 
     # -- parts
 
-    def _prefer(self) -> Choice:
-        """Return every stage in the variant in which it runs at present."""
-        variants = [self.level(p.encoder.name) if p.encoder else 0 for p in self._ports]
-        return Choice(tuple(variants), self.level(self._head.name))
+    def _prefer(self) -> list[Choice]:
+        variants = tuple([self.level(p.encoder.name) if p.encoder else 0 for p in self._ports])
+        return [Choice(variants, self.level(head.stage.name)) for head in self._heads]
+
+    def _of_head(self, opened: OpenSet) -> tuple[Estimate, ...]:
+        """Return what the head of a set takes in each variant."""
+        return self._costs.heads[opened.by.index]
+
+    def _await_siblings(self, now_ns: int, opened: OpenSet) -> None:
+        """Find out what more urgent heads of the same trigger will encode for this set as well."""
+        opened.awaited = {
+            index: end_ns
+            for other in opened.siblings
+            if other.placed_ns == now_ns and not other.resolved
+            for index, end_ns in other.placed.items()
+        }
+        opened.placed = {}
+
+    def _place(
+        self, now_ns: int, opened: OpenSet, todo: Sequence[int], choice: Choice, end_ns: int
+    ) -> None:
+        """Tell siblings what this set, answered at `end_ns`, is to encode, and by when."""
+        by_ns = end_ns - self._costs.head_ns(opened.by, choice.head_variant)
+        gone = (*choice.cached, *choice.left_out, *opened.awaited)
+        opened.placed = {index: by_ns for index in todo if index not in gone}
+        opened.placed_ns = now_ns
 
     def _latest_begins(self, opened: OpenSet, todo: Sequence[int], choice: Choice) -> list[int]:
         """Return how late each encoder of `todo` may begin for a timely answer."""
-        head = self._costs.head[choice.head_variant]
+        head = self._of_head(opened)[choice.head_variant]
         chain = [
             self._costs.encoders[i][choice.variants[i]] for i in todo if self._costs.encoders[i]
         ]
@@ -310,7 +354,11 @@ class Planner:
         for index, run in enumerate(opened.runs):
             if run is not None and not run.finished and index not in gone:
                 encoded_ns = max(encoded_ns, run.ends_ns)
-        head = self._costs.head[choice.head_variant]
+        for index, by_ns in opened.awaited.items():
+            if index not in gone:
+                encoded_ns = max(encoded_ns, by_ns)
+        head = self._of_head(opened)[choice.head_variant]
+        gone += tuple(opened.awaited)
         chain = [self._costs.encoders[i][choice.variants[i]] for i in todo if i not in gone]
         if chain:
             costs = sorted([estimate.typical_ns for estimate in chain], reverse=True)
@@ -320,29 +368,36 @@ class Planner:
     def _learn(self, opened: OpenSet, todo: Sequence[int], choice: Choice, slack_ns: int) -> None:
         """Remember what was degraded; go back a step once the better variant leaves slack.
 
-        Back at most once per set and stage, however often the set is looked at; down whenever a
-        second look has to give something up, or the next set would begin at its best again.
+        Back at most once per set and stage, however often the set is looked at, and only for the
+        head that needs the stage soonest; down whenever a second look has to give something up, or
+        the next set would begin at its best again.
         """
         for index in todo:
             encoder = self._ports[index].encoder
             assert encoder is not None
             variant = choice.variants[index]
-            if index not in opened.planned or variant > self.level(encoder.name):
+            first = index not in opened.planned and index in opened.by.leads
+            if first or variant > self.level(encoder.name):
                 opened.planned.append(index)
-                self._take_up(encoder, self._costs.encoders[index], variant, slack_ns)
+                self._take_up(opened, encoder, self._costs.encoders[index], variant, slack_ns)
 
     def _learn_head(self, opened: OpenSet, choice: Choice, slack_ns: int) -> None:
-        variant = choice.head_variant
-        if _HEAD not in opened.planned or variant > self.level(self._head.name):
+        variant, head = choice.head_variant, opened.by.stage
+        if _HEAD not in opened.planned or variant > self.level(head.name):
             opened.planned.append(_HEAD)
-            self._take_up(self._head, self._costs.head, variant, slack_ns)
+            self._take_up(opened, head, self._of_head(opened), variant, slack_ns)
 
     def _take_up(
-        self, stage: StagePlan, costs: Sequence[Estimate], variant: int, slack_ns: int
+        self,
+        opened: OpenSet,
+        stage: StagePlan,
+        costs: Sequence[Estimate],
+        variant: int,
+        slack_ns: int,
     ) -> None:
-        if self._levels.chosen(stage.name, costs, variant, slack_ns):
-            self._preferred = choice = self._prefer()
-            self._at_best = not (any(choice.variants) or choice.head_variant)
+        if self._levels.chosen(stage.name, costs, variant, slack_ns, opened.by.budget_ns):
+            self._preferred = choices = self._prefer()
+            self._at_best = not any(any(c.variants) or c.head_variant for c in choices)
         level = self.level(stage.name)
         if level and costs[level - 1].slower_ns and not costs[level].slower_ns:
             # Slow in the better variant alone, as far as is known: who never tries never learns.

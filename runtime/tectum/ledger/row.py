@@ -1,4 +1,4 @@
-"""Rows of the ledger: one per trigger, in acceptance order.
+"""Rows of the ledger: one per trigger, and head where there are several, in acceptance order.
 
 The *decision* part of a row (trigger, stamp, outcome, reason, flags; per input: status, seq,
 stamp, distance, variant) is what digests cover. The *evidence* part (times, waits, refused
@@ -84,7 +84,9 @@ class Row:
     flags: tuple[str, ...] = ()
     """substituted, degraded, late: sorted."""
     inputs: tuple[InputRow, ...] = field(default_factory=tuple)
-    """In graph order."""
+    """In graph order; of several heads each has those that it takes."""
+    head: str = field(default="", kw_only=True)
+    """Which of several heads answered; empty: the only one."""
     # evidence
     span_ns: int = 0
     """The trigger's capture; the budget counts from its end."""

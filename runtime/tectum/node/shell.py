@@ -343,7 +343,7 @@ class Shell:
         if run is not None:
             answer = _stamped(self._outputs[run], self._stamps_ns[run], 0)
         self._sink.deliver(order.row, answer)
-        self._feed(Delivered(self._clock.now_ns(), order.row.trigger))
+        self._feed(Delivered(self._clock.now_ns(), order.row.trigger, order.row.head))
 
     def _free(self, what: SampleRef | int) -> None:
         if isinstance(what, int):

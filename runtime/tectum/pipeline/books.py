@@ -14,7 +14,7 @@ from tectum.budget.planner import Planner
 from tectum.errors import ContractError
 from tectum.ledger.row import InputRow, Status
 from tectum.message import SampleRef
-from tectum.pipeline.accept import requirements
+from tectum.pipeline.head import heads_of
 from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.orders import Note, Order, Picked
 from tectum.pipeline.plan import Plan, StagePlan
@@ -32,6 +32,7 @@ class Books:
     __slots__ = (
         "by_name",
         "dirty",
+        "heads",
         "leases",
         "model",
         "now_ns",
@@ -45,7 +46,6 @@ class Books:
         "stopped",
         "trigger",
         "triggers",
-        "wanted",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -65,12 +65,13 @@ class Books:
         for port in self.triggers:
             port.raw.least_silence_ns = TRIGGER_SILENCE_NS
             port.raw.usable_ns = plan.budget_ns or NEVER_NS
-        self.wanted = requirements(plan)
+        self.heads = heads_of(plan)
+        """What each trigger asks, in the order of the plan."""
         self.leases = Leases()
         self.runs = Runs(plan.lanes, self.leases)
-        self.planner = Planner(plan, self.ports, self.model, self.wanted)
+        self.planner = Planner(plan, self.heads, self.ports, self.model)
         self.open: deque[OpenSet] = deque()
-        """In acceptance order."""
+        """In acceptance order; those of one trigger in the order of its heads."""
         self.orders: list[Order] = []
         """Those that follow from the event being taken up."""
         self.now_ns = self.started_ns = 0
@@ -104,7 +105,7 @@ class Books:
 
     def patience_ns(self, opened: OpenSet) -> int:
         """Return until when an answer is of use: a late one, where wanted, one budget longer."""
-        more_ns = self.plan.budget_ns if self.plan.late == "deliver" else 0
+        more_ns = opened.by.budget_ns if self.plan.late == "deliver" else 0
         return min(opened.deadline_ns + more_ns, NEVER_NS)
 
     # -- runs of a set
@@ -128,7 +129,7 @@ class Books:
         """Let the set share a run of this input's encoder."""
         self.runs.hold(run)
         opened.runs[port.index] = run
-        item = opened.row.inputs[port.index]
+        item = opened.items[port.index]
         item.variant = run.variant
         item.encode_begin_ns, item.encode_end_ns = run.begun_ns, run.ended_ns
         if port.encoder is not None and run.variant != port.encoder.variants[0]:
@@ -139,11 +140,11 @@ class Books:
     def degrade(self, opened: OpenSet) -> None:
         """Say that a set is computed in a cheaper variant, and which stage made that necessary."""
         opened.flag("degraded")
-        opened.row.blame = opened.row.blame or self.slowed() or self.planner.costliest(opened)
+        opened.row.blame = opened.row.blame or self.slowed(opened) or self.planner.costliest(opened)
 
-    def slowed(self) -> str:
+    def slowed(self, opened: OpenSet) -> str:
         """Return the stage that takes most beyond what it should; empty: none takes much more."""
-        return self.planner.slowed(self.now_ns, self.runs.all.values())
+        return self.planner.slowed(self.now_ns, self.runs.all.values(), opened.by.budget_ns)
 
     def keep(self, port: Port, item: InputRow, run: Run) -> None:
         """Keep the newest embedding of an input: later sets may share it, or want it cached."""
@@ -164,7 +165,7 @@ class Books:
     def use_cached(self, opened: OpenSet, port: Port) -> None:
         """Let the embedding of an earlier sample stand in; the reason why stays."""
         assert port.cached is not None
-        item = opened.row.inputs[port.index]
+        item = opened.items[port.index]
         self.unuse(opened, port.index)
         item.status, item.stamp_ns = Status.CACHED, port.cached_at_ns
         item.distance_ns = port.cached_at_ns - opened.t_ns

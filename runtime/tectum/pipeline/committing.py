@@ -2,7 +2,8 @@
 
 A pick that is final waits not a moment longer, nor does one that nothing can better in time; any
 other waits until *deadline - time still needed to compute*. What was refused, and by how much,
-stays in the row.
+stays in the row. Of several heads the one that can wait least picks for all that take the input;
+where it finds nothing, the others wait on.
 """
 
 from __future__ import annotations
@@ -62,17 +63,35 @@ class Committing:
     def _commit_input(self, now_ns: int, opened: OpenSet, port: Port, *, forced: bool) -> None:
         opened.pending.remove(port.index)
         port.waiting -= 1
-        item = opened.row.inputs[port.index]
+        item = opened.items[port.index]
         item.committed_ns, item.forced = now_ns, forced
         best = port.alignment.best(port.stream, opened.t_ns)
+        sharers = [each for each in opened.siblings if port.index in each.pending]
         if isinstance(best, Pick):
             self._take(opened, port, item, best)
+            for sibling in sharers:
+                self._take_too(now_ns, sibling, port, best, forced=forced)
+            port.remember(opened, *sharers)
+            sharers.clear()
         else:
             self._refuse(opened, port, item, best)
-        self._ahead.settle(opened, port)
-        port.remember(opened)
+            port.remember(opened)
+        if not sharers:  # the sets of more patient heads may still want what was encoded ahead
+            self._ahead.settle(opened, port)
         if item.status is Status.MISSING:
             self._losing.check_accepted(opened)
+
+    def _take_too(
+        self, now_ns: int, sibling: OpenSet, port: Port, pick: Pick, *, forced: bool
+    ) -> None:
+        """Take what another head's set has picked: a trigger has one sample of an input."""
+        sibling.pending.remove(port.index)
+        port.waiting -= 1
+        item = sibling.items[port.index]
+        item.committed_ns, item.forced = now_ns, forced
+        self._take(sibling, port, item, pick)
+        if not sibling.pending:
+            sibling.row.settled_ns = now_ns
 
     def _take(self, opened: OpenSet, port: Port, item: InputRow, pick: Pick) -> None:
         books = self._books
@@ -96,8 +115,8 @@ class Committing:
         if item.forced and reason in _MIGHT_HAVE_COME:
             reason = "not_arrived"
             # The wait was cut short by what the model says of its encoder, and of the head.
-            opened.row.blame = opened.row.blame or self._books.slowed()
-            self._books.planner.deny_wait(port.encoder)
+            opened.row.blame = opened.row.blame or self._books.slowed(opened)
+            self._books.planner.deny_wait(opened, port.encoder)
         if port.raw.state is not Listening.SPEAKING:
             item.silent_since_ns = port.raw.heard_ns
         item.refused_seq, item.refused_distance_ns = refusal.seq, refusal.distance_ns

@@ -1,8 +1,8 @@
 """Computing: starts encoders and the head of open sets on free lanes, and takes their ends up.
 
-Open sets are served by earliest deadline. Before a set's work is started the planner says in which
-variants it fits; what has to be given up for that is given up here. Results are shared between
-sets by stage and samples.
+Open sets are served by earliest deadline, those of several heads of one trigger too. Before a set's
+work is started the planner says in which variants it fits; what has to be given up for that is
+given up here. Results are shared between sets by stage and samples.
 
 The most urgent set, when it is settled and there is time to be wrong, has all its work ordered as
 soon as what can begin was: what finds no free lane behind its own runs, the head behind its
@@ -89,7 +89,7 @@ class Computing:
                 if opened.head is run:
                     opened.row.head_begin_ns = run.begun_ns
                 elif run in opened.runs:
-                    opened.row.inputs[opened.runs.index(run)].encode_begin_ns = run.begun_ns
+                    opened.items[opened.runs.index(run)].encode_begin_ns = run.begun_ns
 
     def finished(self, opened: OpenSet, run: Run, *, ok: bool) -> None:
         """Tell an open set that a run that it uses has ended."""
@@ -98,7 +98,7 @@ class Computing:
             return
         index = opened.runs.index(run)
         if ok:
-            item = opened.row.inputs[index]
+            item = opened.items[index]
             item.encode_end_ns = run.ended_ns
             self._fresh.append((self._books.ports[index], item, run))
         else:
@@ -117,7 +117,7 @@ class Computing:
         """Take back the runs of a set that have not begun; what is shared stays ordered."""
         self._take_head_back(opened)
         for index, run in enumerate(opened.runs):
-            if run is not None and not run.begun_ns:
+            if run is not None and not run.begun_ns and run.holders == 1:
                 self._books.unuse(opened, index)
 
     def _take_head_back(self, opened: OpenSet) -> None:
@@ -193,7 +193,7 @@ class Computing:
             ends_ns.sort()
         running = [run.ends_ns for run in opened.runs if run is not None and not run.finished]
         takes_ns = max([now_ns, *ends_ns, *running]) - now_ns
-        takes_ns += books.planner.head_ns(choice.head_variant)
+        takes_ns += books.planner.head_ns(opened, choice.head_variant)
         return 2 * (opened.deadline_ns - now_ns) >= 3 * takes_ns
 
     def _share(self, port: Port, arg: Picked, run: Run) -> None:
@@ -211,9 +211,9 @@ class Computing:
 
     def _start_head(self, opened: OpenSet, choice: Choice, lane: int) -> None:
         books = self._books
-        stage = books.plan.stage(books.plan.head)
+        stage = opened.by.stage
         variant = stage.variants[choice.head_variant]
-        expected_ns = books.planner.head_ns(choice.head_variant)
+        expected_ns = books.planner.head_ns(opened, choice.head_variant)
         args = self._head_args(opened)
         run = books.runs.start(
             books.now_ns, lane, stage.name, variant, args, expected_ns, books.orders,
@@ -227,12 +227,12 @@ class Computing:
 
     def _head_args(self, opened: OpenSet) -> tuple[Arg, ...]:
         args: list[Arg] = []
-        for port, item in zip(self._books.ports, opened.row.inputs, strict=True):
-            run, arg = opened.runs[port.index], opened.args[port.index]
+        for index, item in zip(opened.by.reads, opened.row.inputs, strict=True):
+            run, arg = opened.runs[index], opened.args[index]
             if item.status is Status.MISSING:
-                args.append(Absent(port.plan.name))
+                args.append(Absent(item.name))
             elif run is not None:
-                args.append(Of(port.plan.name, run.id))
+                args.append(Of(item.name, run.id))
             elif arg is not None:
                 args.append(arg)
         return tuple(args)

@@ -1,4 +1,4 @@
-"""Emitting: outcomes leave in acceptance order; what they used is let go once they are sent."""
+"""Emitting: a head's outcomes leave in acceptance order; what they used is let go when sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Emitting:
     def __init__(self, books: Books, triggering: Triggering, digest: DecisionDigest) -> None:
         """Emit nothing yet."""
         self._books, self._triggering, self._digest = books, triggering, digest
-        self._delivering: dict[int, OpenSet] = {}
+        self._delivering: dict[tuple[int, str], OpenSet] = {}
         self.rows: deque[Row] = deque(maxlen=_ROWS_REMEMBERED)
         """The latest closed rows."""
 
@@ -35,24 +35,41 @@ class Emitting:
         return bool(self._delivering)
 
     def emit(self, now_ns: int) -> None:
-        """Emit what is resolved, in acceptance order."""
+        """Emit what is resolved, in acceptance order; no head waits for another."""
         books = self._books
         while books.open and books.open[0].resolved:
-            opened = books.open.popleft()
-            self._look_at_the_clock(now_ns, opened)
-            opened.row.emitted_ns = now_ns
-            self._delivering[opened.row.trigger] = opened
-            books.orders.append(Emit(opened.row, opened.answer))
+            self._emit(now_ns, books.open.popleft())
+        if len(books.heads) > 1 and books.open:
+            self._emit_of_several(now_ns)
 
-    def delivered(self, now_ns: int, trigger: int) -> None:
+    def _emit_of_several(self, now_ns: int) -> None:
+        """Emit what only waits for other heads."""
+        books = self._books
+        waiting: list[OpenSet] = []
+        for opened in books.open:
+            if opened.resolved and all(other.by is not opened.by for other in waiting):
+                self._emit(now_ns, opened)
+            else:
+                waiting.append(opened)
+        if len(waiting) < len(books.open):
+            books.open = deque(waiting)
+
+    def _emit(self, now_ns: int, opened: OpenSet) -> None:
+        self._look_at_the_clock(now_ns, opened)
+        opened.row.emitted_ns = now_ns
+        self._delivering[opened.row.trigger, opened.by.name] = opened
+        self._books.orders.append(Emit(opened.row, opened.answer))
+
+    def delivered(self, now_ns: int, trigger: int, head: str = "") -> None:
         """Close the row of an outcome that was sent, and let go of what it used.
 
         Raises:
-            ContractError: nothing was emitted for this trigger.
+            ContractError: nothing was emitted for this trigger, and head.
         """
-        opened = self._delivering.pop(trigger, None)
+        opened = self._delivering.pop((trigger, head), None)
         if opened is None:
-            msg = f"trigger {trigger} was not being delivered"
+            of_head = f" of head '{head}'" if head else ""
+            msg = f"trigger {trigger}{of_head} was not being delivered"
             raise ContractError(msg)
         books, row = self._books, opened.row
         row.delivered_ns = now_ns

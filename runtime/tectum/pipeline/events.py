@@ -86,6 +86,8 @@ class Delivered(NamedTuple):
 
     now_ns: int
     trigger: int
+    head: str = ""
+    """Which of several heads gave it."""
 
 
 class Stopped(NamedTuple):

@@ -49,7 +49,7 @@ class Losing:
 
     def check_accepted(self, opened: OpenSet) -> None:
         """Shed a set as soon as no accepted combination can come of it."""
-        if not accepted(self._books.wanted, opened.possible()):
+        if not accepted(opened.by.wanted, opened.possible()):
             self.shed(opened, "not_accepted")
 
     def blame(self, now_ns: int, opened: OpenSet) -> None:
@@ -66,7 +66,7 @@ class Losing:
             for i, run in enumerate(opened.runs)
             if run is not None and (not run.finished or run.ended_ns >= now_ns)
         ]
-        opened.row.blame = books.slowed() or (*late, books.planner.costliest(opened))[0]
+        opened.row.blame = books.slowed(opened) or (*late, books.planner.costliest(opened))[0]
 
     def shed(self, opened: OpenSet, reason: str) -> None:
         """Resolve a set without an answer; what only it wanted is cancelled."""
@@ -88,8 +88,9 @@ class Losing:
         return waits and now_ns >= self._books.planner.head_by_ns(opened)
 
     def _leave_out_unfinished(self, opened: OpenSet) -> None:
-        opened.row.blame = opened.row.blame or self._books.slowed()
-        self._books.planner.deny_wait(None)  # a head that is not slow any more could wait longer
+        opened.row.blame = opened.row.blame or self._books.slowed(opened)
+        # a head that is not slow any more could wait longer
+        self._books.planner.deny_wait(opened, None)
         for index, port in enumerate(self._books.ports):
             run = opened.runs[index]
             waiting = run is not None and not run.finished

@@ -1,24 +1,40 @@
-"""An open set: one trigger on its way to its outcome."""
+"""An open set: one trigger on its way to its outcome, or to that of one of several heads.
+
+Of several heads each has a set of its own for a trigger: with the inputs that it takes, its
+deadline and its row. These sets are *siblings*: what one picks is the pick of all, and encoded
+once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tectum.budget.choice import Choice
 from tectum.ledger.row import InputRow, Outcome, Row, Status
+from tectum.pipeline.head import Head
 from tectum.pipeline.orders import Picked
 from tectum.pipeline.runs import Run
 from tectum.sync.base import Pick
 from tectum.sync.stream import NEVER_NS
+from tectum.sync.triggers import Due
 
-__all__ = ["OpenSet", "open_set"]
+__all__ = ["OpenSet", "open_sets"]
+
+_NOTHING: Mapping[int, int] = {}
+_UNREAD = InputRow("")
+"""Stands for the inputs that a head does not take; never changed."""
 
 
 @dataclass(slots=True, eq=False)
 class OpenSet:
     """The picks and runs of one trigger, input by input in graph order."""
 
+    by: Head
+    """Who is to answer."""
     row: Row
+    items: list[InputRow]
+    """Per input, its part of the row."""
     t_ns: int
     deadline_ns: int
     """`NEVER_NS` where there is no budget."""
@@ -29,6 +45,8 @@ class OpenSet:
     """Per input, the argument that stands for its pick."""
     runs: list[Run | None]
     """Per input, the run that encodes it (or did); held by this set."""
+    siblings: tuple[OpenSet, ...] = ()
+    """The sets of the other heads for the same trigger."""
     head: Run | None = None
     resolved: bool = False
     answer: int | None = None
@@ -42,6 +60,12 @@ class OpenSet:
     """Until then time alone changes nothing for this set; 0: not looked at yet."""
     planned: list[int] = field(default_factory=list)
     """Indices of the inputs (and of the head) whose variant was chosen once: see the planner."""
+    placed: Mapping[int, int] = field(default_factory=lambda: _NOTHING)
+    """Where there are siblings: the inputs that this set is to encode, and when that should be
+    done; as of `placed_ns`."""
+    placed_ns: int = 0
+    awaited: Mapping[int, int] = field(default_factory=lambda: _NOTHING)
+    """The same of what siblings are to encode for this one."""
 
     def present(self) -> list[str]:
         """Return the names of the inputs that take part, as far as committed."""
@@ -49,10 +73,9 @@ class OpenSet:
 
     def possible(self) -> list[str]:
         """Return the names of the inputs that take part or still may."""
-        rows = self.row.inputs
         return [
             item.name
-            for index, item in enumerate(rows)
+            for index, item in zip(self.by.reads, self.row.inputs, strict=True)
             if item.status is not Status.MISSING or index in self.pending
         ]
 
@@ -68,7 +91,7 @@ class OpenSet:
 
     def miss(self, index: int, reason: str) -> None:
         """Mark an input as missing for `reason`, keeping what is known of its sample."""
-        item = self.row.inputs[index]
+        item = self.items[index]
         item.status, item.reason, item.variant = Status.MISSING, reason, ""
 
     def settle_outcome(self) -> None:
@@ -85,20 +108,44 @@ class OpenSet:
             self.row.flags = tuple(sorted((*self.row.flags, flag)))
 
 
-def open_set(
-    trigger: int, t_ns: int, end_ns: int, now_ns: int, budget_ns: int, names: tuple[str, ...]
-) -> OpenSet:
-    """Return the set of a trigger just accepted. The budget counts from `end_ns`."""
-    deadline_ns = end_ns + budget_ns if budget_ns else NEVER_NS
+def open_sets(
+    trigger: int, due: Due, now_ns: int, heads: tuple[Head, ...], count: int
+) -> tuple[OpenSet, ...]:
+    """Return the sets of a trigger just accepted, one per head; there are `count` inputs.
+
+    The budget counts from the end of the trigger's capture.
+    """
+    opened = tuple([_open_set(trigger, due, now_ns, head, count) for head in heads])
+    if len(opened) > 1:
+        for one in opened:
+            one.siblings = tuple([other for other in opened if other is not one])
+    return opened
+
+
+def _open_set(trigger: int, due: Due, now_ns: int, head: Head, count: int) -> OpenSet:
+    deadline_ns = due.end_ns + head.budget_ns if head.budget_ns else NEVER_NS
     row = Row(
         trigger,
-        t_ns,
-        inputs=tuple(InputRow(name) for name in names),
-        span_ns=end_ns - t_ns,
+        due.t_ns,
+        inputs=tuple([InputRow(name) for name in head.names]),
+        head=head.name,
+        span_ns=due.end_ns - due.t_ns,
         accepted_ns=now_ns,
-        deadline_ns=deadline_ns if budget_ns else 0,
+        deadline_ns=deadline_ns if head.budget_ns else 0,
     )
-    count = len(names)
+    items = list(row.inputs)
+    if len(items) < count:
+        items = [_UNREAD] * count
+        for index, item in zip(head.reads, row.inputs, strict=True):
+            items[index] = item
     return OpenSet(
-        row, t_ns, deadline_ns, list(range(count)), [None] * count, [None] * count, [None] * count
+        head,
+        row,
+        items,
+        due.t_ns,
+        deadline_ns,
+        list(head.reads),
+        [None] * count,
+        [None] * count,
+        [None] * count,
     )

@@ -88,7 +88,7 @@ class Free(NamedTuple):
 class Emit(NamedTuple):
     """Deliver the outcome of one trigger. `answer` is the head's run, or None for no answer.
 
-    Exactly one per trigger, in the order in which triggers were accepted.
+    Exactly one per trigger and head, in the order in which triggers were accepted.
     """
 
     row: Row

@@ -1,10 +1,10 @@
 """The pipeline: events in, orders out. The one object that decides.
 
-Promises: one outcome per trigger, in acceptance order; every wait ends at *deadline - time still
-needed*; a set that cannot improve waits zero; a dead input costs its own modality; the same events
-give the same orders. Facts are taken up as they come; what time decides is decided on `Tick`,
-after everything was drained. `Tick` reads like the road of a set: hush, trigger, commit, give up,
-compute, emit, look ahead. It does no I/O and never looks at a payload or a score.
+Promises: one outcome per trigger and head, in acceptance order; every wait ends at *deadline - time
+still needed*; a set that cannot improve waits zero; a dead input costs its own modality; the same
+events give the same orders. Facts are taken up as they come; what time decides is decided on
+`Tick`, after everything was drained. `Tick` reads like the road of a set: hush, trigger, commit,
+give up, compute, emit, look ahead. It does no I/O and never looks at a payload or a score.
 
 What somebody waits for comes first: an answer is emitted when its head has ended, and a tick's
 orders are handed out before the pipeline tidies up (learns from the runs that have ended, keeps and
@@ -240,7 +240,7 @@ class Pipeline:
             self._emitting.emit(event.now_ns)
 
     def _delivered(self, event: Delivered) -> None:
-        self._emitting.delivered(event.now_ns, event.trigger)
+        self._emitting.delivered(event.now_ns, event.trigger, event.head)
 
     def _stop(self, event: Stopped) -> None:
         self._books.stopped = True

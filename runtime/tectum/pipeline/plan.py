@@ -6,13 +6,14 @@ Launch compiles a graph file to a `Plan`; it is written into every recording, so
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tectum.errors import ConfigError
 
 __all__ = [
     "AlignPlan",
+    "HeadPlan",
     "InputPlan",
     "Plan",
     "Requirement",
@@ -90,6 +91,22 @@ class StagePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadPlan:
+    """One of several heads of a fusion node: what it answers from, and by when."""
+
+    name: str
+    """Of its answers: rows and results carry it. Empty: the only head of its node."""
+    stage: str
+    """Name of the stage that makes the answer."""
+    inputs: tuple[str, ...]
+    """The inputs that it takes; it waits for no others."""
+    budget_ns: int = 0
+    """From the end of the trigger's capture to the delivered answer; 0: none."""
+    accept: tuple[Requirement, ...] = ()
+    """Accepted combinations of its inputs, best first; empty: those of them that are required."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A fusion node."""
 
@@ -97,7 +114,7 @@ class Plan:
     inputs: tuple[InputPlan, ...]
     stages: tuple[StagePlan, ...]
     head: str
-    """Name of the stage that makes the answer."""
+    """Name of the stage that makes the answer; empty where there are several: `heads`."""
     trigger: str = ""
     """The input whose messages ask for results; empty: `trigger_period_ns`."""
     also_trigger: tuple[str, ...] = ()
@@ -106,9 +123,10 @@ class Plan:
     trigger_period_ns: int = 0
     """A result every so often, from the first sample on; 0: `trigger`."""
     budget_ns: int = 0
-    """From the end of the trigger's capture to the delivered result; 0: none."""
+    """From the end of the trigger's capture to the delivered result; 0: none. Of several heads
+    that of the most patient."""
     accept: tuple[Requirement, ...] = ()
-    """Accepted combinations, best first; empty: all required inputs."""
+    """Accepted combinations, best first; empty: all required inputs. Several heads have theirs."""
     lanes: int = 1
     substitute: bool = True
     late: str = "shed"
@@ -117,6 +135,31 @@ class Plan:
     """Kept free before each deadline for delivery."""
     eager: str = "commit"
     """commit: encode when a pick is committed; off: when the whole set is."""
+    heads: tuple[HeadPlan, ...] = ()
+    """Several heads over the same sets and encoders; empty: only `head`."""
+
+    @property
+    def all_heads(self) -> tuple[HeadPlan, ...]:
+        """Return the heads; `head`, where it is the only one, takes every input."""
+        names = tuple([item.name for item in self.inputs])
+        return self.heads or (HeadPlan("", self.head, names, self.budget_ns, self.accept),)
+
+    def seen_by(self, head: str) -> Plan:
+        """Return this plan as if the head called `head` were the only one.
+
+        It has the inputs and stages that this head uses; who made the trigger may not be among
+        them. All that explains a row needs no more.
+        """
+        found = next((item for item in self.heads if item.name == head), None)
+        if found is None:
+            return self
+        inputs = tuple([item for item in self.inputs if item.name in found.inputs])
+        used = (found.stage, *[item.encoder for item in inputs])
+        stages = tuple([stage for stage in self.stages if stage.name in used])
+        return replace(
+            self, inputs=inputs, stages=stages, head=found.stage, heads=(),
+            budget_ns=found.budget_ns, accept=found.accept,
+        )  # fmt: skip
 
     def input(self, name: str) -> InputPlan:
         """Return the input called `name`."""
@@ -129,7 +172,10 @@ class Plan:
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return `plan` as plain data for MessagePack, JSON or YAML."""
-    return asdict(plan)
+    document = asdict(plan)
+    if not plan.heads:
+        del document["heads"]
+    return document
 
 
 def plan_from(document: dict[str, Any]) -> Plan:
@@ -144,7 +190,10 @@ def plan_from(document: dict[str, Any]) -> Plan:
         stages = tuple(_stage_from(item) for item in fields.pop("stages"))
         accept = tuple(_requirement_from(item) for item in fields.pop("accept"))
         also = tuple(fields.pop("also_trigger", ()))
-        return Plan(inputs=inputs, stages=stages, accept=accept, also_trigger=also, **fields)
+        heads = tuple(_head_from(item) for item in fields.pop("heads", ()))
+        return Plan(
+            inputs=inputs, stages=stages, accept=accept, also_trigger=also, heads=heads, **fields
+        )
     except (KeyError, TypeError) as error:
         msg = f"this is not a plan of this version of Tectum: {error}"
         raise ConfigError(msg) from error
@@ -158,6 +207,12 @@ def _input_from(item: dict[str, Any]) -> InputPlan:
 def _stage_from(item: dict[str, Any]) -> StagePlan:
     fields = dict(item)
     return StagePlan(variants=tuple(fields.pop("variants")), **fields)
+
+
+def _head_from(item: dict[str, Any]) -> HeadPlan:
+    fields = dict(item)
+    accept = tuple(_requirement_from(each) for each in fields.pop("accept"))
+    return HeadPlan(inputs=tuple(fields.pop("inputs")), accept=accept, **fields)
 
 
 def _requirement_from(item: Any) -> Requirement:

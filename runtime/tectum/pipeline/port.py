@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from tectum.errors import ConfigError
-from tectum.ledger.row import Row
+from tectum.ledger.row import InputRow, Row
 from tectum.message import Sample
 from tectum.pipeline.hops import Hop, Hops
 from tectum.pipeline.opened import OpenSet
@@ -24,6 +24,7 @@ __all__ = ["Port"]
 
 _COMMITS_REMEMBERED = 8
 _OF_SEVERAL = ("window", "interpolate")
+_Rows = tuple[tuple[Row, InputRow], ...]
 
 
 class Port:
@@ -80,7 +81,7 @@ class Port:
         """How many open sets wait for this input's pick."""
         self.ahead = False
         """The next trigger is in sight, and nothing is encoded for it yet."""
-        self._commits: deque[tuple[int, int, Row]] = deque(maxlen=_COMMITS_REMEMBERED)
+        self._commits: deque[tuple[int, int, _Rows]] = deque(maxlen=_COMMITS_REMEMBERED)
         self.beatable_ns = 0
         """No later sample betters what was committed."""
 
@@ -93,14 +94,18 @@ class Port:
         """Return whether this very message is kept for a trigger or a hop to come."""
         return self.hops.holds(sample.ref) if self.hops is not None else self.raw.holds(sample)
 
-    def remember(self, opened: OpenSet) -> None:
-        """Keep a commit, so that a better sample that comes later is noticed."""
+    def remember(self, opened: OpenSet, *sharers: OpenSet) -> None:
+        """Keep a commit, so that a better sample that comes later is noticed.
+
+        `sharers` are sets for which the same was committed.
+        """
         if not isinstance(self.alignment, Nearest):
             return
-        item = opened.row.inputs[self.index]
+        item = opened.items[self.index]
         limit = self.alignment.reach_ns(), self.alignment.after_ns
         limit_ns = max(limit) + 1 if item.seq < 0 else abs(item.distance_ns) - item.error_ns
-        self._commits.append((opened.t_ns, limit_ns, opened.row))
+        rows = tuple([(each.row, each.items[self.index]) for each in (opened, *sharers)])
+        self._commits.append((opened.t_ns, limit_ns, rows))
         self.beatable_ns = max(self.beatable_ns, opened.t_ns + limit_ns)
 
     def notice_beaten(self, sample: Sample) -> list[int]:
@@ -112,14 +117,14 @@ class Port:
         closed: list[int] = []
         if not isinstance(self.alignment, Nearest):
             return closed
-        for index, (t_ns, limit_ns, row) in enumerate(self._commits):
+        for index, (t_ns, limit_ns, rows) in enumerate(self._commits):
             surely_ns = abs(at_ns - t_ns) + sample.error_ns
             if surely_ns >= limit_ns or not self.alignment.accepts(at_ns - t_ns):
                 continue
-            self._commits[index] = (t_ns, surely_ns, row)
+            self._commits[index] = (t_ns, surely_ns, rows)
             self.raw.counts["beaten"] = self.raw.counts.get("beaten", 0) + 1
-            if row.delivered_ns:
+            for row, item in rows:
+                item.beaten = item.beaten or not row.delivered_ns
+            if any(row.delivered_ns for row, _ in rows):
                 closed.append(t_ns)
-            else:
-                row.inputs[self.index].beaten = True
         return closed

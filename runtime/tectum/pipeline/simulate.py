@@ -176,7 +176,7 @@ class _Simulator:
             elif self.cancels:
                 self._later(Finished(now_ns, order.run, "cancelled", 0))
         elif isinstance(order, Emit):
-            self._later(Delivered(now_ns + self.delivery_ns, order.row.trigger))
+            self._later(Delivered(now_ns + self.delivery_ns, order.row.trigger, order.row.head))
         elif isinstance(order, Close):
             self.result.rows.append(order.row)
         elif isinstance(order, Note):

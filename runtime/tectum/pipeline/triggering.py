@@ -10,7 +10,7 @@ from __future__ import annotations
 from tectum.message import Sample
 from tectum.pipeline.books import Books
 from tectum.pipeline.losing import Losing
-from tectum.pipeline.opened import open_set
+from tectum.pipeline.opened import open_sets
 from tectum.pipeline.port import Port
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS
@@ -22,12 +22,11 @@ __all__ = ["Triggering"]
 class Triggering:
     """Opens sets."""
 
-    __slots__ = ("_anchor_ns", "_books", "_last_port", "_losing", "_names", "_next", "last_ns")
+    __slots__ = ("_anchor_ns", "_books", "_last_port", "_losing", "_next", "last_ns")
 
     def __init__(self, books: Books, losing: Losing) -> None:
         """Accept trigger 0 first."""
         self._books, self._losing = books, losing
-        self._names = tuple(books.by_name)
         self._next = 0
         self._anchor_ns = 0
         self._last_port: Port | None = None
@@ -96,30 +95,31 @@ class Triggering:
 
     def _usable_ns(self) -> int:
         """Return how long after the end of its capture a trigger can still be answered in time."""
-        return self._books.plan.budget_ns - self._books.planner.whole_ns()
+        return self._books.planner.usable_ns()
 
     def _accept(self, due: Due, port: Port | None = None) -> None:
-        """Open a set for a trigger, or say at once why there is none; without `port`, time asks."""
+        """Open the sets of a trigger, or say at once why not; without `port`, time asks."""
         books = self._books
         if books.stopped:
             return
-        opened = open_set(
-            self._next, due.t_ns, due.end_ns, books.now_ns, books.plan.budget_ns, self._names
-        )
+        sets = open_sets(self._next, due, books.now_ns, books.heads, len(books.ports))
         self._next += 1
-        books.open.append(opened)
+        books.open.extend(sets)
         books.dirty = True
         if due.t_ns <= self.last_ns:
-            opened.pending.clear()
-            self._losing.shed(opened, "trigger_disorder")
+            for opened in sets:
+                opened.pending.clear()
+                self._losing.shed(opened, "trigger_disorder")
             return
         self.last_ns, self._last_port = due.t_ns, port
         if port is not None and books.plan.budget_ns:
             port.raw.usable_ns = self._usable_ns()
         elif books.trigger is not None and port is None:
-            opened.flag("substituted")
-        for item in books.ports:
-            item.waiting += 1
+            for opened in sets:
+                opened.flag("substituted")
+        for opened in sets:
+            for index in opened.pending:
+                books.ports[index].waiting += 1
 
     def _covered(self, port: Port, due: Due) -> bool:
         """Return whether a stand-in, or another trigger input, has answered this one already."""

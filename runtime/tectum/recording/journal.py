@@ -103,6 +103,8 @@ def decode_journal(batches: Iterable[Mapping[str, Value]]) -> Iterator[Taken]:
 def event_plain(event: Event) -> list[Value]:
     """Return an event as a flat list: its code, then its fields in order."""
     code = _CODES[type(event)]
+    if isinstance(event, Delivered) and not event.head:
+        return [code, event.now_ns, event.trigger]
     if not isinstance(event, Arrived):
         return [code, *event]
     s = event.sample

@@ -33,7 +33,8 @@ class Audit:
         """Runs that were not freed yet: ordered, ok, failed or cancelled."""
         self.most_leases = 0
         self.rows: list[Row] = []
-        self.emitted: list[int] = []
+        self.emitted: dict[str, list[int]] = {}
+        """Head -> the triggers that it answered."""
         self._line = Line(plan.lanes)
         self._takes: dict[int, tuple[int, ...]] = {}
         self._pinned: dict[int, tuple[SampleRef, ...]] = {}
@@ -62,9 +63,10 @@ class Audit:
         elif isinstance(order, Free):
             self._free(order.what)
         elif isinstance(order, Emit):
-            assert order.row.trigger == len(self.emitted), f"out of turn: {order.row.trigger}"
+            emitted = self.emitted.setdefault(order.row.head, [])
+            assert order.row.trigger == len(emitted), f"out of turn: {order.row.trigger}"
             assert order.answer is None or self.results[order.answer] == "ok"
-            self.emitted.append(order.row.trigger)
+            emitted.append(order.row.trigger)
         elif isinstance(order, Close):
             self.rows.append(order.row)
         elif isinstance(order, Cancel):
