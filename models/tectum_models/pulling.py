@@ -86,7 +86,7 @@ def _brought(
     mirrors = [found for found in search_path(environ) if found != folder]
     mirror = next((found for found in mirrors if (found / source.file).is_file()), None)
     if mirror is None and not source.fetched_from:
-        looked = ", ".join(map(str, mirrors))
+        looked = ", ".join(map(str, mirrors)) or "none: it names none"
         msg = (
             f"{manifest.model}: nobody publishes {source.file}, so it cannot be fetched. It is "
             f"{source.where}; put it into a folder that TECTUM_MODELS names (looked in {looked})"

@@ -116,6 +116,16 @@ def test_a_wrong_key_of_over_time_is_named(over_time: dict[str, Any], words: str
         HeadConfig.model_validate({"late": "mean", "over_time": over_time})
 
 
+def test_without_a_model_over_time_smooths(tmp_path: Path) -> None:
+    head = {"late": "mean", "over_time": {"decision": "mood", "model": None}}
+    stage = _stage(head, {"a": MOOD, "b": MOOD}, tmp_path)
+    for at_ms, glad in ((0, 0.2), (200, 0.9)):
+        said = np.array([1 - glad, glad], np.float32)
+        args = {"a": StageOutput({"mood": said}, stamp_ns=at_ms * 1_000_000), "b": None}
+        answer = stage.run("default", args, None, NeverStopped())
+    assert 0.2 < answer.arrays["mood"][1] < 0.5
+
+
 def test_only_a_head_over_time_stands_under_over_time_and_it_stands_nowhere_else(
     tmp_path: Path,
 ) -> None:
