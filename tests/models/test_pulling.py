@@ -238,9 +238,9 @@ def test_what_nobody_publishes_is_told_with_how_it_is_made(tmp_path: Path, into:
         "nobody publishes det.onnx, so it cannot be fetched. It is made by example/det" in message
     )
     assert str(tmp_path) in message
-    own = Path.home() / ".local/share/tectum/models"
+    own = tmp_path / ".local/share/tectum/models"
     with pytest.raises(ModelError, match=r"TECTUM_MODELS names \(looked in none: it names none\)"):
-        bring(manifest, own, {})
+        bring(manifest, own, {"HOME": str(tmp_path)})
 
 
 def test_two_pulls_of_one_file_do_not_mix(tmp_path: Path, into: Path, server: FileServer) -> None:
