@@ -56,7 +56,9 @@ class Window:
         last = indices[-1]
         newest = stream.samples[last]
         since_ns = begin_ns - (stream.ends[last] - newest.span_ns)
-        begin = newest.first + _samples(since_ns, newest.rate_hz)
+        # Halves of the begin are rounded down and those of the length up: rounded the same way, a
+        # cut could end one sample after what was heard when the window ended.
+        begin = newest.first - _samples(-since_ns, newest.rate_hz)
         length = _samples(self.duration_ns, newest.rate_hz)
         held, heard = _heard(stream, indices, begin, begin + length)
         lacking_ns = (length - heard) * _NS_PER_S // newest.rate_hz

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tectum.clock import NS_PER_MS
@@ -123,6 +123,7 @@ def test_the_earlier_life_of_a_restarted_source_does_not_count_as_covered() -> N
     st.sampled_from([8_000, 16_000, 44_100, 48_000]),
     st.integers(1, 200),
 )
+@example(late=0, rate_hz=44_100, ms=185)  # both the begin and the length end on half a sample
 def test_a_cut_is_within_half_a_sample_of_its_window(late: int, rate_hz: int, ms: int) -> None:
     count = rate_hz // 50
     stream = Stream(InputPlan("audio", "m/audio", AlignPlan("window")))
