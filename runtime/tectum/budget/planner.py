@@ -102,16 +102,19 @@ class Planner:
         """Return what the head of a set typically takes."""
         return self._costs.head_ns(opened.by, variant)
 
-    def usable_ns(self) -> int:
+    def usable_ns(self, without: int = -1) -> int:
         """Return how long after the end of its capture a trigger can still be answered in time.
 
         By the most patient head, whose set is computed one run after the other, and delivered.
-        """
-        return max([head.budget_ns - self._whole_ns(head) for head in self._heads])
 
-    def _whole_ns(self, head: Head) -> int:
+        Args:
+            without: the index of an input that has no part in it; -1: the set is whole.
+        """
+        return max([head.budget_ns - self._whole_ns(head, without) for head in self._heads])
+
+    def _whole_ns(self, head: Head, without: int) -> int:
         variants, head_variant, *_ = self._preferred[head.index]
-        costs = [self.encode_ns(index, variants[index]) for index in head.reads]
+        costs = [self.encode_ns(i, variants[i]) for i in head.reads if i != without]
         return sum(costs) + self._costs.head_ns(head, head_variant) + self._plan.margin_ns
 
     def head_by_ns(self, opened: OpenSet) -> int:

@@ -13,6 +13,7 @@ from tectum.ledger.episodes import Episode
 from tectum.ledger.input_words import limit_words
 from tectum.ledger.remedy import encode_median_ns, held_up, matched_words, needed_ns, widened
 from tectum.ledger.row import Row
+from tectum.ledger.row_words import waited_ns
 from tectum.ledger.words import clock_words, counted, duration_words, listed, setting_ns
 from tectum.pipeline.plan import InputPlan, Plan
 
@@ -107,7 +108,7 @@ def _gaps(case: Case) -> str:
 def _not_arrived(case: Case) -> str:
     episode = case.episode
     pairs = zip(episode.items, episode.rows, strict=True)
-    waits = [item.committed_ns - row.accepted_ns for item, row in pairs]
+    waits = [waited_ns(row, item) for item, row in pairs]
     words = f"waited {_range(waits)} for it"
     came = sum(item.beaten for item in episode.items)
     return f"{words}; {counted(came, 'sample')} came after that" if came else words

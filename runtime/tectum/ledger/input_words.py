@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tectum.ledger.remedy import RECENT, encode_median_ns, input_remedy
 from tectum.ledger.row import InputRow, Outcome, Row, Status
+from tectum.ledger.row_words import waited_ns
 from tectum.ledger.words import clock_words, counted, duration_words, percent
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan
 
@@ -154,7 +155,7 @@ def _gaps(case: _Case) -> str:
 
 def _not_arrived(case: _Case) -> str:
     item, row = case.item, case.row
-    waited = duration_words(item.committed_ns - row.accepted_ns)
+    waited = duration_words(waited_ns(row, item))
     words = f"not arrived after {waited} of waiting, all that the deadline allowed"
     if item.refused_seq >= 0:
         words += f"; {best_candidate(item, case.align)}, {limit_words(case.align, item)}"

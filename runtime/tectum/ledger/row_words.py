@@ -12,7 +12,7 @@ from tectum.ledger.row import InputRow, Outcome, Row, Status
 from tectum.ledger.words import clock_words, duration_words, listed
 from tectum.pipeline.plan import Plan, Requirement
 
-__all__ = ["accepted_words", "missing_words", "row_words", "waited_words"]
+__all__ = ["accepted_words", "missing_words", "row_words", "waited_ns", "waited_words"]
 
 _WORTH_SAYING_NS = 1_000_000
 """Waits below a millisecond are the loop's own."""
@@ -22,10 +22,23 @@ def row_words(row: Row, plan: Plan, history: Sequence[Row] = ()) -> str:
     """Return the sentence on the outcome of `row`, without a full stop."""
     begin = f"trigger {row.trigger} at {clock_words(row.stamp_ns)}"
     if "substituted" in row.flags:
-        begin += f" (standing in for {plan.trigger}, which was silent)"
+        begin += f" (standing in for {plan.trigger}, {_stood_in_for(row, plan)})"
     if row.outcome is Outcome.SHED:
         return f"{begin}: shed, {_SHED[row.reason](row, plan, history)}"
     return f"{begin}: {_with(_answered(row, plan), waited_words(row))}"
+
+
+def waited_ns(row: Row, item: InputRow) -> int:
+    """Return how long an input was waited for: by a stand-in, since its instant."""
+    asked_ns = row.accepted_ns
+    if "substituted" in row.flags:
+        asked_ns = min(asked_ns, row.stamp_ns + row.span_ns)
+    return item.committed_ns - asked_ns
+
+
+def _stood_in_for(row: Row, plan: Plan) -> str:
+    owed = any(i.name == plan.trigger and i.reason == "not_arrived" for i in row.inputs)
+    return "of which nothing came in time" if owed else "which was silent"
 
 
 def waited_words(row: Row) -> str:

@@ -45,10 +45,11 @@ class Committing:
             return
         # without a deadline nothing is taken for lost: the best is worth the wait
         late_ns = now_ns if opened.deadline_ns < NEVER_NS else 0
+        stood_in_for = self._books.trigger if "substituted" in opened.row.flags else None
         waits: dict[int, Wait] = {}
         for index in tuple(opened.pending):
             port = self._books.ports[index]
-            final = _is_final(port, opened.t_ns, NEVER_NS, late_ns)
+            final = port is stood_in_for or _is_final(port, opened.t_ns, NEVER_NS, late_ns)
             if not final:
                 waits = waits or self._books.planner.waits(opened)
                 by_ns = _waits_until(port, opened.t_ns, waits[index])
@@ -117,6 +118,8 @@ class Committing:
             # The wait was cut short by what the model says of its encoder, and of the head.
             opened.row.blame = opened.row.blame or self._books.slowed(opened)
             self._books.planner.deny_wait(opened, port.encoder)
+        elif port is self._books.trigger and "substituted" in opened.row.flags and port.expected:
+            reason = "not_arrived"  # there is a stand-in because its own message did not come
         if port.raw.state is not Listening.SPEAKING:
             item.silent_since_ns = port.raw.heard_ns
         item.refused_seq, item.refused_distance_ns = refusal.seq, refusal.distance_ns

@@ -14,7 +14,7 @@ from tectum.pipeline.opened import open_sets
 from tectum.pipeline.port import Port
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS
-from tectum.sync.triggers import NO_TRIGGER, Due, missed, next_rate, next_substitute
+from tectum.sync.triggers import NO_TRIGGER, Due, missed, next_overdue, next_rate, next_substitute
 
 __all__ = ["Triggering"]
 
@@ -22,7 +22,7 @@ __all__ = ["Triggering"]
 class Triggering:
     """Opens sets."""
 
-    __slots__ = ("_anchor_ns", "_books", "_last_port", "_losing", "_next", "last_ns")
+    __slots__ = ("_anchor_ns", "_books", "_last_port", "_losing", "_next", "_owed", "last_ns")
 
     def __init__(self, books: Books, losing: Losing) -> None:
         """Accept trigger 0 first."""
@@ -31,6 +31,8 @@ class Triggering:
         self._anchor_ns = 0
         self._last_port: Port | None = None
         """The input that brought the last trigger; None where time did, or before the first."""
+        self._owed: Due | None = None
+        """The stand-in for the next message, should that not come; None: not looked at yet."""
         self.last_ns = -NEVER_NS
         """Stamp of the last trigger, real or not."""
         for port in books.triggers or (books.ports if books.plan.trigger_period_ns else ()):
@@ -39,6 +41,7 @@ class Triggering:
     def heard(self, port: Port, sample: Sample) -> None:
         """Take up a sample of an input that asks; the first one of all starts a rate."""
         if self._books.triggers:
+            self._owed = None
             at_ns = port.raw.at_ns(sample)
             end_ns = sample.stamp_ns - port.plan.offset_ns + sample.span_ns
             due = Due(self._books.now_ns, at_ns, end_ns)
@@ -54,7 +57,7 @@ class Triggering:
     def clock_stepped(self, port: Port) -> None:
         """The source's clock was set back: its next stamps are no disorder."""
         if port in self._books.triggers:
-            self.last_ns = -NEVER_NS
+            self.last_ns, self._owed = -NEVER_NS, None
 
     def by_time(self, now_ns: int) -> None:
         """Accept what time makes: ticks of a rate, stand-ins for a silent trigger input."""
@@ -69,11 +72,7 @@ class Triggering:
         if books.stopped:
             return NO_TRIGGER
         if books.trigger is not None:
-            if books.trigger.raw.expected or not books.plan.substitute:
-                return NO_TRIGGER
-            if any(port.raw.expected for port in books.triggers):
-                return NO_TRIGGER
-            return next_substitute(books.trigger.raw, self.last_ns, now_ns, self._usable_ns())
+            return self._stand_in(books.trigger, now_ns) if books.plan.substitute else NO_TRIGGER
         if not self._anchor_ns:
             return NO_TRIGGER
         due = next_rate(self._anchor_ns, self.last_ns, books.plan.trigger_period_ns)
@@ -86,6 +85,19 @@ class Triggering:
             return all(port.raw.state is Listening.ENDED for port in books.triggers)
         ended = all(port.raw.state is Listening.ENDED for port in books.ports)
         return ended and self.due(books.now_ns) is NO_TRIGGER
+
+    def _stand_in(self, trigger: Port, now_ns: int) -> Due:
+        """Return the next stand-in for what a silent input does not say, or a speaking one owes."""
+        books = self._books
+        if not any(port.raw.expected for port in books.triggers):
+            return next_substitute(trigger.raw, self.last_ns, now_ns, self._usable_ns())
+        late_is_lost = books.plan.budget_ns and books.plan.late == "shed"
+        if not late_is_lost or len(books.triggers) > 1:
+            return NO_TRIGGER
+        if self._owed is None:
+            latest_ns = books.planner.usable_ns(without=trigger.index)
+            self._owed = next_overdue(trigger.raw, self.last_ns, self._usable_ns(), latest_ns)
+        return self._owed
 
     def _make_up(self, port: Port, due: Due) -> None:
         """Let stand-ins answer what was missed before a trigger, where that was more than one."""
@@ -111,12 +123,13 @@ class Triggering:
                 opened.pending.clear()
                 self._losing.shed(opened, "trigger_disorder")
             return
-        self.last_ns, self._last_port = due.t_ns, port
+        self.last_ns, self._last_port, self._owed = due.t_ns, port, None
         if port is not None and books.plan.budget_ns:
             port.raw.usable_ns = self._usable_ns()
         elif books.trigger is not None and port is None:
             for opened in sets:
                 opened.flag("substituted")
+            books.trigger.raw.doubt()
         for opened in sets:
             for index in opened.pending:
                 books.ports[index].waiting += 1

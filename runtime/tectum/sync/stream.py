@@ -108,6 +108,10 @@ class Stream(Buffer):
         """Take up that nothing with a stamp before `stamp_ns` follows."""
         self.promised_ns = max(self.promised_ns, stamp_ns - self.plan.offset_ns)
 
+    def doubt(self) -> None:
+        """Learn the rhythm anew with the next sample: what it let expect did not come."""
+        self._unlearned = LEARN_FROM
+
     def hear(self, fact: str) -> str:
         """Apply `heard`, `hush` or `ended`; return the change to note, or an empty string."""
         entry = TRANSITIONS.get((self.state, fact))

@@ -324,7 +324,7 @@ ROW_SCENARIOS = {
     ),
     "no_time": Scenario(
         with_plan(
-            plan(),
+            plan(substitute=False),
             sensor("lidar", tens(700)),
             sensor("lidar", [700], delay_ms=98, first_seq=30),
             sensor("camera", tens(shift=8)),
@@ -646,12 +646,17 @@ def test_triggers_that_stood_in_for_a_silent_input_are_counted_in_its_sentence()
     )
     sentences = explain_span(simulation.rows, wanted, simulation.notes)
     assert sentences[1] == (
-        "lidar was silent from 12:03:10.600 to 12:03:10.800 (3 triggers, all partial): nothing on "
+        "lidar was silent from 12:03:10.500 to 12:03:10.800 (4 triggers, all partial): nothing on "
         "lidar/points since 12:03:10.410, heard again at 12:03:10.910; "
-        "3 triggers stood in for it at its period"
+        "4 triggers stood in for it at its period"
     )
-    assert lines_of(wanted, simulation, 5)[0].startswith(
-        "trigger 5 at 12:03:10.600 (standing in for lidar, which was silent): partial, "
+    owed = lines_of(wanted, simulation, 5)
+    assert owed[0].startswith(
+        "trigger 5 at 12:03:10.500 (standing in for lidar, of which nothing came in time): partial"
+    )
+    assert "not arrived after 82 ms" in "\n".join(owed)  # counted from the instant
+    assert lines_of(wanted, simulation, 6)[0].startswith(
+        "trigger 6 at 12:03:10.600 (standing in for lidar, which was silent): partial, "
     )
 
 

@@ -68,6 +68,8 @@ def test_no_gap_is_longer_than_two_periods_and_no_instant_is_answered_twice(
     assert max(steps) <= 2 * period_ns + 4 * JITTER_NS
     assert min(steps) >= period_ns // 2
     assert [row.reason for row in result.rows if row.outcome == "shed"] == []
+    waits = [b.delivered_ns - a.delivered_ns for a, b in pairwise(result.rows)]
+    assert max(waits) <= period_ns + budget_ms * MS
     real = sum("substituted" not in row.flags for row in result.rows)
     counts = result.counters["lidar"]
     assert real + counts.get("covered", 0) == counts["received"]

@@ -65,7 +65,7 @@ def uneven(start: Start) -> int:
 
 def heard() -> list[Event]:
     streams = [arrivals(source, 2_000 * MS, seed=5) for source in SOURCES]
-    return [*WARM_UP, *together(*streams), Stopped(START_NS + 2_100 * MS)]
+    return [*WARM_UP, *together(*streams), Stopped(START_NS + 2_050 * MS)]
 
 
 @dataclass
