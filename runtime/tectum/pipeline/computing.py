@@ -117,8 +117,9 @@ class Computing:
         """Take back the runs of a set that have not begun; what is shared stays ordered."""
         self._take_head_back(opened)
         for index, run in enumerate(opened.runs):
-            if run is not None and not run.begun_ns and run.holders == 1:
-                self._books.unuse(opened, index)
+            if run is None or run.begun_ns or (opened.siblings and run.holders > 1):
+                continue  # what a sibling waits for stays where it was ordered
+            self._books.unuse(opened, index)
 
     def _take_head_back(self, opened: OpenSet) -> None:
         """Withdraw the head where it was ordered ahead of what it takes."""
