@@ -41,7 +41,7 @@ class Desk:
         """Results that went because nobody took them."""
         self.failed = FailureLog(logging.getLogger("tectum"), GraphClock()).add
         """Says which stage failed."""
-        self._node = plan.name
+        self._node, self._outputs = plan.name, plan.answers
         self._maker = ResultMaker(plan, stages)
         self._results: deque[Result] = deque()
         self._tally = Tally(plan)
@@ -78,7 +78,7 @@ class Desk:
         """Keep a result."""
         document = self._maker.document(row, answer)
         arrays = dict(answer.arrays) if answer is not None else {}
-        topic = f"{self._node}/result"
+        topic = f"{self._node}/{self._outputs[row.head]}"
         header = Header(topic, Kind.RESULT, row.trigger, row.stamp_ns, row.span_ns)
         if len(self._results) >= _RESULTS_KEPT:
             self._results.popleft()

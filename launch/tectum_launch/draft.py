@@ -85,10 +85,16 @@ def topic_name(node: str, output: str) -> str:
     return output if "/" in output else f"{node}/{output}"
 
 
+def _answers(pieces: FusionPieces) -> dict[str, Kind]:
+    """Return the outputs on which the heads of a fusion node answer."""
+    return dict.fromkeys(pieces.head_names or ("result",), Kind.RESULT)
+
+
 def _fusion_draft(bare: Draft, pieces: FusionPieces) -> Draft:
+    others = {name: kind for name, kind in bare.node.outputs.items() if name != "result"}
     return replace(
         bare,
-        outputs=_topics(bare.name, bare.node.outputs),
+        outputs=_topics(bare.name, _answers(pieces) | others),
         wants=tuple(
             (topic, ("nodes", bare.name, "inputs", key, "topic"))
             for key, topic in pieces.topics.items()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tectum.errors import TectumError
 from tectum_launch.document import Document
 from tectum_launch.findings import KeyPath, allowed_names
+from tectum_launch.fusion_names import FusionNames
 from tectum_launch.fusion_pieces import FusionPieces
 from tectum_launch.fusion_plan import FusionSource, fusion_plan
 from tectum_launch.fusion_schema import FusionConfig
@@ -39,7 +40,7 @@ class FusionCompiler:
             if name and name not in pieces.inputs:
                 self._unknown((*path, "trigger"), "input", name, pieces.inputs)
         encoders = self._encoders(path, pieces)
-        head = self._head(path, pieces)
+        heads = self._heads(path, pieces)
         topics = {
             name: self.wiring.topics[topic]
             for name, topic in pieces.topics.items()
@@ -49,43 +50,39 @@ class FusionCompiler:
         config = pieces.config
         if config is None:
             return None
-        self._check_names(path, config)
-        budget_ns = self._budget_ns(path, config)
-        if head is None or budget_ns is None or len(topics) < len(config.inputs):
+        FusionNames(self.document, path, config).check()
+        budgets_ns = self._budgets_ns(path, config)
+        whole = len(heads) == len(config.heads or ("",)) and len(topics) == len(config.inputs)
+        if not whole or not budgets_ns:
             return None
-        source = FusionSource(node, config, budget_ns, topics, encoders, head, self.cores)
-        stages = {stage.plan.name: stage for stage in (*encoders.values(), head)}
+        source = FusionSource(node, config, budgets_ns, topics, encoders, heads, self.cores)
+        stages = {stage.plan.name: stage for stage in (*encoders.values(), *heads.values())}
         return FusionPart(fusion_plan(source), stages, config.device.model_dump(mode="json"))
 
-    def _budget_ns(self, path: KeyPath, config: FusionConfig) -> int | None:
-        budget = config.budget
-        if budget is None and self.graph:
-            budget = self.graph.budget
-            if budget is None:
+    def _budgets_ns(self, path: KeyPath, config: FusionConfig) -> dict[str, int]:
+        """Return the budget of each head; nothing where findings say what is wrong."""
+        common = config.budget
+        if common is None and self.graph:
+            common = self.graph.budget
+        heads = config.heads or {}
+        own = {name: head.budget for name, head in heads.items()} or {"": None}
+        budgets = {name: common if budget is None else budget for name, budget in own.items()}
+        found = {name: budget for name, budget in budgets.items() if budget is not None}
+        if len(found) < len(budgets):
+            if self.graph:
                 message = "no budget: write `budget: 100ms` here or at the top, or `budget: none`"
                 self.document.report((*path, "budget"), message)
-        return budget
-
-    def _check_names(self, path: KeyPath, config: FusionConfig) -> None:
-        """Report names of inputs and groups that do not exist."""
-        inputs = tuple(config.inputs)
-        for group, members in config.groups.items():
-            for index, member in enumerate(members):
-                if member not in config.inputs:
-                    self._unknown((*path, "groups", group, index), "input", member, inputs)
-        known = (*inputs, *config.groups)
-        for index, combination in enumerate(config.accept):
-            for name, count in combination.at_least.items():
-                members = config.groups.get(name, (name,))
-                if name not in known:
-                    self._unknown((*path, "accept", index), "input or group", name, known)
-                elif count > len(members):
-                    message = f"at_least {count} of {name!r}, which has {len(members)}"
-                    self.document.report((*path, "accept", index), message, value=count)
-        weights = config.head.late.weights if config.head.late else {}
-        for name in weights:
-            if name not in config.inputs:
-                self._unknown((*path, "head", "late", "weights", name), "input", name, inputs)
+            return {}
+        if 0 in found.values() and any(found.values()):
+            endless = next(name for name, budget in found.items() if not budget)
+            where: KeyPath = ("heads", endless, "budget") if own[endless] == 0 else ("budget",)
+            message = (
+                f"head {endless!r} has no budget, others have one: a set is picked once, for all "
+                "heads; give each of them a budget, or none"
+            )
+            self.document.report((*path, *where), message)
+            return {}
+        return found
 
     def _unknown(self, path: KeyPath, what: str, name: str, known: tuple[str, ...]) -> None:
         message = f"no {what} is called {name!r}{allowed_names(name, known)}"
@@ -101,14 +98,16 @@ class FusionCompiler:
                 self.document.report((*path, "inputs", name, "encoder"), f"{error}")
         return found
 
-    def _head(self, path: KeyPath, pieces: FusionPieces) -> ResolvedStage | None:
-        if pieces.head is None:
-            return None
-        try:
-            return resolve_head("head", pieces.head, self.document.folder_at((*path, "head")))
-        except TectumError as error:
-            self.document.report((*path, "head"), f"{error}")
-            return None
+    def _heads(self, path: KeyPath, pieces: FusionPieces) -> dict[str, ResolvedStage]:
+        found = {}
+        for name, head in pieces.heads.items():
+            where: KeyPath = (*path, "heads", name) if name else (*path, "head")
+            stage = f"head_{name}" if name else "head"
+            try:
+                found[name] = resolve_head(stage, head, self.document.folder_at(where))
+            except TectumError as error:
+                self.document.report(where, f"{error}")
+        return found
 
     def _check_kinds(
         self, path: KeyPath, encoders: Mapping[str, ResolvedStage], topics: Mapping[str, Topic]

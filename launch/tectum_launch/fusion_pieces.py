@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from tectum_launch.fusion_schema import FusionConfig, Trigger
-from tectum_launch.head_schema import HeadConfig
+from tectum_launch.head_schema import HeadConfig, NamedHeadConfig
 from tectum_launch.stage_schema import Encoder, StageConfig
 
 __all__ = ["FusionPieces", "pieces_of"]
@@ -28,7 +28,10 @@ class FusionPieces:
     """Input -> topic."""
     encoders: Mapping[str, StageConfig] = field(default_factory=dict)
     """Input -> encoder."""
-    head: HeadConfig | None = None
+    heads: Mapping[str, HeadConfig] = field(default_factory=dict)
+    """Name -> head; the only one has none."""
+    head_names: tuple[str, ...] = ()
+    """Of several heads, also of those that are wrong."""
     trigger: str = ""
     """The input that triggers; empty: a rate, or wrong."""
     also_trigger: tuple[str, ...] = ()
@@ -51,11 +54,20 @@ def pieces_of(raw: Mapping[str, Any], config: FusionConfig | None) -> FusionPiec
         inputs=tuple(inputs),
         topics={name: topic for name, topic in topics.items() if isinstance(topic, str)},
         encoders={name: encoder for name, encoder in encoders.items() if encoder},
-        head=_piece(HeadConfig, raw.get("head")),
+        heads=_heads(raw),
+        head_names=tuple(raw["heads"]) if isinstance(raw.get("heads"), dict) else (),
         trigger=(trigger.input or "") if trigger else "",
         also_trigger=trigger.also if trigger else (),
         config=config,
     )
+
+
+def _heads(raw: Mapping[str, Any]) -> dict[str, HeadConfig]:
+    entries = raw.get("heads")
+    several = entries.items() if isinstance(entries, dict) else ()
+    found = {name: _piece(NamedHeadConfig, entry) for name, entry in several}
+    found[""] = _piece(HeadConfig, raw.get("head"))
+    return {name: head for name, head in found.items() if head}
 
 
 def _piece(kind: Any, value: Any) -> Any:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tectum.clock import NS_PER_MS, NS_PER_S
-from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, Requirement
+from tectum.pipeline.plan import AlignPlan, HeadPlan, InputPlan, Plan, Requirement
 from tectum.sync.clocks import CLOCKS
+from tectum_launch.accept_schema import Combination
 from tectum_launch.align_schema import AlignConfig
-from tectum_launch.fusion_schema import Combination, FusionConfig, InputConfig
+from tectum_launch.fusion_schema import FusionConfig, InputConfig
 from tectum_launch.graph import Topic
 from tectum_launch.stages import ResolvedStage
 
@@ -29,27 +30,35 @@ class FusionSource:
 
     name: str
     config: FusionConfig
-    budget_ns: int
+    budgets_ns: Mapping[str, int]
+    """Head -> its budget; the only one has no name."""
     topics: Mapping[str, Topic]
     """Input name -> its topic."""
     encoders: Mapping[str, ResolvedStage]
     """Input name -> its encoder, where it has one."""
-    head: ResolvedStage
+    heads: Mapping[str, ResolvedStage]
+    """Name -> head."""
     cores: int
     """Computations that the machine can do at a time."""
+
+    @property
+    def budget_ns(self) -> int:
+        """Return the budget of the most patient head."""
+        return max(self.budgets_ns.values())
 
 
 def fusion_plan(source: FusionSource) -> Plan:
     """Return the plan of a fusion node whose parts were all found."""
     config = source.config
-    stages = (*(stage.plan for stage in source.encoders.values()), source.head.plan)
+    resolved = (*source.encoders.values(), *source.heads.values())
+    stages = tuple(stage.plan for stage in resolved)
     accept = tuple(requirement(item, config) for item in config.accept)
     trigger = config.trigger
     return Plan(
         name=source.name,
         inputs=tuple(_input_plan(source, name, accept) for name in config.inputs),
         stages=stages,
-        head=source.head.plan.name,
+        head=source.heads[""].plan.name if config.head else "",
         trigger=trigger.input or "",
         also_trigger=trigger.also,
         trigger_period_ns=round(NS_PER_S / trigger.rate) if trigger.rate else 0,
@@ -60,6 +69,22 @@ def fusion_plan(source: FusionSource) -> Plan:
         late=config.late,
         margin_ns=config.margin,
         eager=config.eager,
+        heads=_head_plans(source),
+    )
+
+
+def _head_plans(source: FusionSource) -> tuple[HeadPlan, ...]:
+    """Return the plans of several heads; none where there is only one without a name."""
+    config = source.config
+    return tuple(
+        HeadPlan(
+            name=name,
+            stage=source.heads[name].plan.name,
+            inputs=tuple(item for item in config.inputs if item in (head.inputs or config.inputs)),
+            budget_ns=source.budgets_ns[name],
+            accept=tuple(requirement(item, config) for item in head.accept),
+        )
+        for name, head in (config.heads or {}).items()
     )
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tectum.node.base import NodeConfig
 from tectum.node.fields import Duration, Rate, Size
+from tectum_launch.accept_schema import Accept
 from tectum_launch.align_schema import Align
-from tectum_launch.head_schema import HeadConfig
+from tectum_launch.head_schema import HeadConfig, NamedHeadConfig
 from tectum_launch.schema import Budget, Name, PositiveDuration, only_one
 from tectum_launch.stage_schema import DeviceConfig, Encoder
 
 __all__ = [
     "BufferConfig",
-    "Combination",
     "FusionConfig",
     "InputConfig",
     "Trigger",
@@ -115,29 +115,6 @@ Trigger = Annotated[
 """An input's name, a list of names (whichever is new), or {rate: 5Hz}."""
 
 
-class Combination(NodeConfig):
-    """An accepted combination of inputs: of each group or input, at least so many."""
-
-    at_least: dict[str, Annotated[int, Field(ge=1)]]
-    """Name of an input or of a group -> how many must be present."""
-
-
-def _combination(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {"at_least": dict.fromkeys(value, 1)}
-    return value
-
-
-Accepted = Annotated[
-    Combination, BeforeValidator(_combination, json_schema_input_type=Combination | list[str])
-]
-"""A combination, or the list of its inputs."""
-
-
-def _accept(value: Any) -> Any:
-    return [value] if isinstance(value, dict) else value
-
-
 class FusionConfig(NodeConfig):
     """A fusion node."""
 
@@ -145,12 +122,12 @@ class FusionConfig(NodeConfig):
     """The input whose messages ask for results, or {rate: 5Hz}."""
     inputs: Annotated[dict[Name, InputConfig], Field(min_length=1)]
     """Input name -> its topic and how it is taken."""
-    head: HeadConfig
+    head: HeadConfig | None = None
     """What makes the answer."""
-    accept: Annotated[
-        tuple[Accepted, ...],
-        BeforeValidator(_accept, json_schema_input_type=tuple[Accepted, ...] | Combination),
-    ] = ()
+    heads: Annotated[dict[Name, NamedHeadConfig], Field(min_length=1)] | None = None
+    """Instead of `head`: several of them over the same sets and encoders. Name, which is that of
+    the topic of its answers -> the head, with the `inputs` it takes, its `budget` and `accept`."""
+    accept: Accept = ()
     """Accepted combinations, best first: lists of inputs, or {at_least: {cameras: 4}}. Default:
     all required inputs."""
     groups: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
@@ -170,3 +147,28 @@ class FusionConfig(NodeConfig):
     """Kept free before each deadline for delivery."""
     device: DeviceConfig = DeviceConfig()
     """Where models run."""
+
+    @field_validator("heads")
+    @classmethod
+    def _free_names(
+        cls, heads: dict[str, NamedHeadConfig] | None
+    ) -> dict[str, NamedHeadConfig] | None:
+        taken = [name for name in heads or () if name in ("ledger", "journal", "health")]
+        if taken:
+            msg = (
+                f"{taken[0]!r} is a topic of every fusion node: give the head another name, "
+                "such as 'result'"
+            )
+            raise ValueError(msg)
+        return heads
+
+    @model_validator(mode="after")
+    def _one_or_several_heads(self) -> FusionConfig:
+        only_one(self, ("head", "heads"), "a fusion node")
+        if self.heads and self.accept:
+            msg = (
+                "`accept` is about the inputs of one head: of several each has its own, under "
+                f"`heads: {{{next(iter(self.heads))}: {{accept: ...}}}}`"
+            )
+            raise ValueError(msg)
+        return self

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from tectum.ledger.words import duration_words
 from tectum_launch.graph import Graph, GraphNode, Topic
-from tectum_launch.graph_words import align_words, head_words, model_words, node_kind, topic_words
+from tectum_launch.graph_words import align_words, heads_words, model_words, node_kind, topic_words
 
 __all__ = ["graph_svg"]
 
@@ -112,7 +112,7 @@ def _lines(node: GraphNode) -> Iterator[str]:
         models = model_words(part, item.encoder)
         if models:
             yield f"    {models}"
-    yield head_words(part)
+    yield from heads_words(part)
 
 
 def _drawn(box: _Box) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tectum.clock import NS_PER_S
 from tectum.ledger.words import counted, duration_words, listed
-from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, Requirement
+from tectum.pipeline.plan import AlignPlan, HeadPlan, InputPlan, Plan, Requirement
 from tectum.units import size_text
 from tectum_launch.graph import FusionPart, Graph, GraphNode, Topic
 from tectum_launch.parameters import Parameter
@@ -16,6 +16,7 @@ __all__ = [
     "align_words",
     "graph_text",
     "head_words",
+    "heads_words",
     "input_words",
     "model_words",
     "node_kind",
@@ -79,10 +80,27 @@ def model_words(part: FusionPart, stage: str) -> str:
     return " -> ".join(manifest.model for manifest in found.manifests) if found else ""
 
 
-def head_words(part: FusionPart) -> str:
+def heads_words(part: FusionPart) -> list[str]:
+    """Return what each head is: `late fusion: mean`, or of several `warning: ..., budget 40 ms`."""
+    heads = part.plan.heads
+    if not heads:
+        return [head_words(part, part.plan.head)]
+    return [
+        f"{head.name}: {head_words(part, head.stage)}{_own_words(head, part)}" for head in heads
+    ]
+
+
+def _own_words(head: HeadPlan, part: FusionPart) -> str:
+    some = len(head.inputs) < len(part.plan.inputs)
+    inputs = f" of {listed(head.inputs)}" if some else ""
+    budget = f", budget {duration_words(head.budget_ns)}" if head.budget_ns else ""
+    return f"{inputs}{budget}"
+
+
+def head_words(part: FusionPart, name: str) -> str:
     """Return what makes the answer: `intermediate driving/head`, `late product`."""
-    stage = part.stages[part.plan.head]
-    models = model_words(part, part.plan.head)
+    stage = part.stages[name]
+    models = model_words(part, name)
     kind, settings = next(iter(stage.spec.items()))
     if kind == "late":
         return f"late fusion: {settings['rule']}"
@@ -117,7 +135,8 @@ def _fusion_lines(part: FusionPart) -> Iterator[str]:
         yield f"<- {item.name:<{width}}  {item.topic}  {input_words(item, part)}"
     if plan.accept:
         yield f"accepts {' | '.join(_requirement_words(each) for each in plan.accept)}"
-    yield f"head: {head_words(part)}"
+    for words in heads_words(part):
+        yield f"head{' ' if plan.heads else ': '}{words}"
 
 
 def _trigger_words(plan: Plan) -> str:

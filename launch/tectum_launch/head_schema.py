@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tectum.node.base import NodeConfig
-from tectum_launch.schema import Name, PositiveDuration, only_one
+from tectum_launch.accept_schema import Accept
+from tectum_launch.schema import Budget, Name, PositiveDuration, only_one
 
 __all__ = [
     "EarlyConfig",
@@ -15,6 +16,7 @@ __all__ = [
     "IntermediateConfig",
     "LateConfig",
     "LateOutputConfig",
+    "NamedHeadConfig",
     "ObjectsConfig",
     "OverTimeConfig",
     "PaintConfig",
@@ -233,3 +235,14 @@ class HeadConfig(NodeConfig):
             msg = f"`parameters` belongs to `run`; {kind!r} has its options under its own key"
             raise ValueError(msg)
         return self
+
+
+class NamedHeadConfig(HeadConfig):
+    """One of several heads of a fusion node."""
+
+    inputs: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The inputs that it takes, and waits for; default: all."""
+    budget: Budget | None = None
+    """Default: the node's, else the graph's."""
+    accept: Accept = ()
+    """Accepted combinations of its inputs, best first; default: those that are required."""

@@ -1,6 +1,7 @@
 """The fusion node: aligns, encodes and fuses, each result by its deadline or with the reason.
 
-Outputs: `result` (schema in docs/results.md, one message per trigger), `ledger` (closed rows and
+Outputs: `result` (schema in docs/results.md, one message per trigger; of several heads each has one
+of its own name), `ledger` (closed rows and
 notes), `journal` (what the pipeline took up, before orders are carried out) and `health` (twice a
 second). Beside them it leaves, in the run's directory, `<node>.ledger` (the latest rows, for
 `tectum why`) and `<node>.report.json` (the report's core, once a second and at the end).
@@ -76,6 +77,12 @@ class FusionNode(Node):
         self._exit = ExitStack()
 
     @classmethod
+    def outputs_of(cls, config: FusionConfig) -> Mapping[str, Kind]:
+        """Return the answers of each head, and what the node says of itself."""
+        answers = dict.fromkeys(plan_from(config.plan).answers.values(), Kind.RESULT)
+        return answers | {name: kind for name, kind in cls.outputs.items() if name != "result"}
+
+    @classmethod
     def topics_of(cls, config: FusionConfig) -> tuple[str, ...]:
         """Return the topics of the plan's inputs."""
         return tuple(dict.fromkeys(item.topic for item in plan_from(config.plan).inputs))
@@ -104,7 +111,8 @@ class FusionNode(Node):
 
     def run(self, context: Context) -> None:
         """Drain, turn, wait; until the triggers end or the graph stops."""
-        context.latch("result", self._desk.constants())
+        for output in self.plan.answers.values():
+            context.latch(output, self._desk.constants())
         self._desk.begin()
         faulty = self._with_faults(context)
         wake_ns = context.clock.now_ns()
@@ -171,7 +179,7 @@ class FusionNode(Node):
 
 
 def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
-    """Return the stages of a plan: the encoders, then the head, which is told what they give."""
+    """Return the stages of a plan: the encoders, then the heads, which are told what they give."""
     stages: dict[str, Stage] = {}
     sessions = Sessions()
     given: dict[str, tuple[OutputSpec, ...]] = {}
@@ -187,14 +195,15 @@ def build_stages(plan: Plan, config: FusionConfig) -> dict[str, Stage]:
                 sessions=sessions,
             )
             given[item.name] = stages[item.encoder].outputs
-    stages[plan.head] = build_stage(
-        config.stages[plan.head],
-        name=plan.head,
-        inputs=given,
-        rig=config.rig,
-        device=config.device,
-        sessions=sessions,
-    )
+    for head in plan.all_heads:
+        stages[head.stage] = build_stage(
+            config.stages[head.stage],
+            name=head.stage,
+            inputs={name: specs for name, specs in given.items() if name in head.inputs},
+            rig=config.rig,
+            device=config.device,
+            sessions=sessions,
+        )
     return stages
 
 

@@ -47,6 +47,7 @@ class Desk:
         self._context = context
         self._plan = plan
         self._maker = ResultMaker(plan, stages)
+        self._outputs = plan.answers
         self._journal = JournalEncoder()
         self._tally = Tally(plan)
         self._recovery: Recovery | None = None
@@ -74,7 +75,7 @@ class Desk:
         """Send one result."""
         document = self._maker.document(row, answer)
         self._context.publish(
-            "result",
+            self._outputs[row.head],
             Kind.RESULT,
             result_arrays(answer),
             stamp_ns=row.stamp_ns,

@@ -38,7 +38,8 @@ def results(node: str, run: str | Path | None = None, *, queue: int = 256) -> It
     """Yield the results of `node`, from the first step of the iteration on, until it ends.
 
     Args:
-        node: name of the fusion node in its graph.
+        node: name of the fusion node in its graph; of one that has several heads the results of
+            all of them, each under `head`, or those of one: `perception/warning`.
         run: id or directory of a run; None for the newest one that lives.
         queue: how many results are kept for a consumer that lags behind.
 
@@ -47,11 +48,11 @@ def results(node: str, run: str | Path | None = None, *, queue: int = 256) -> It
     """
     folder = find_run(run)
     document = read_run(folder)
-    return _read(_topic(node, document), folder, queue)
+    return _read(_topics(node, document), folder, queue)
 
 
-def _read(topic: str, folder: Path, queue: int) -> Iterator[Result]:
-    with listen([topic], folder, queue=queue) as listening:
+def _read(topics: list[str], folder: Path, queue: int) -> Iterator[Result]:
+    with listen(topics, folder, queue=queue) as listening:
         for item in listening:
             if item.message is not None and item.message.header.kind is Kind.RESULT:
                 yield _result(item.message)
@@ -69,15 +70,15 @@ def _result(message: Message) -> Result:
     return Result(document, arrays, message.header)
 
 
-def _topic(node: str, document: Mapping[str, Any]) -> str:
+def _topics(node: str, document: Mapping[str, Any]) -> list[str]:
     topics: Mapping[str, Mapping[str, str]] = document["topics"]
-    fusing = {
-        record["node"]: topic
-        for topic, record in topics.items()
-        if record["kind"] == Kind.RESULT.value
-    }
+    fusing: dict[str, list[str]] = {}
+    for topic, record in topics.items():
+        if record["kind"] == Kind.RESULT.value:
+            fusing.setdefault(record["node"], []).append(topic)
+            fusing[topic] = [topic]
     if node not in fusing:
-        known = ", ".join(fusing) or "none"
+        known = ", ".join(name for name in fusing if "/" not in name) or "none"
         msg = (
             f"run {document['id']} has no node {node!r} that publishes results"
             f"{nearest_name(node, fusing)} (it has: {known})"

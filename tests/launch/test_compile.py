@@ -245,7 +245,8 @@ MISTAKES = [
     (
         "a key that is missing",
         GOOD.replace("    head: {late: {rule: mean, weights: {camera: 2}}}\n", ""),
-        "graph.yaml:7:5: nodes.perception.head: the key 'head' is missing here; keys: trigger, ",
+        "graph.yaml:7:5: nodes.perception: a fusion node takes exactly one of head, heads; "
+        "found none",
     ),
 ]
 

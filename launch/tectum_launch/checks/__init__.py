@@ -39,17 +39,21 @@ CHECKS: tuple[Check, ...] = (
     silence_is_longer_than_a_period,
     combinations_agree_with_required,
     buffers_reach_far_enough,
-    budget_can_be_met,
-    samples_arrive_in_time,
-    windows_end_in_time,
     lanes_keep_up,
     streams_keep_pace,
-    no_encoder_starves_its_set,
-    no_stream_blocks_a_set,
     variants_get_cheaper,
     models_are_whole,
 )
 """A new proof is one function and one line here."""
+
+OF_EACH_HEAD: tuple[Check, ...] = (
+    budget_can_be_met,
+    samples_arrive_in_time,
+    windows_end_in_time,
+    no_encoder_starves_its_set,
+    no_stream_blocks_a_set,
+)
+"""Those that are about a budget: each head has its own."""
 
 THOROUGH: tuple[Check, ...] = (*CHECKS, stages_can_be_built)
 """With those that load the models."""
@@ -92,6 +96,8 @@ def check_graph(
     for fusion in fusions:
         checks = THOROUGH if thorough else CHECKS
         found += [finding for check in checks for finding in check(fusion)]
+        for seen in fusion.by_head:
+            found += [finding for check in OF_EACH_HEAD for finding in check(seen)]
     found += _of_all(graph, fusions, machine or this_machine())
     return sorted(found, key=lambda item: (item.place.line, item.place.column))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tectum.clock import NS_PER_MS, NS_PER_S
@@ -28,6 +28,29 @@ class Fusion:
     """Measured or assumed; they go before the manifests."""
     topics: Mapping[str, Topic] = field(default_factory=dict)
     """Of the whole graph, by name."""
+    head: str = ""
+    """The head that is looked at, of several; `plan` is as it sees it. Empty: the only one, or the
+    node as a whole."""
+    urgent: tuple[Plan, ...] = ()
+    """The plans of heads that are served before it, as each sees it."""
+
+    @property
+    def by_head(self) -> tuple[Fusion, ...]:
+        """Return the node as each of its heads sees it, the most urgent first."""
+        plan = self.plan
+        if not plan.heads:
+            return (self,)
+        order = sorted(plan.heads, key=lambda head: head.budget_ns)
+        plans = [plan.seen_by(head.name) for head in order]
+        return tuple(
+            replace(
+                self,
+                part=replace(self.part, plan=plans[i]),
+                head=head.name,
+                urgent=tuple(plans[:i]),
+            )
+            for i, head in enumerate(order)
+        )
 
     @property
     def plan(self) -> Plan:
@@ -49,6 +72,8 @@ class Fusion:
 
     def finding(self, keys: KeyPath, message: str, *, level: str = "warning") -> Finding:
         """Return a finding about the key path `keys` of this node."""
+        if self.head and keys == ("budget",):
+            keys = ("heads", self.head, "budget")
         path = ("nodes", self.name, *keys)
         return Finding(self.document.place(path), path, message, level=level)
 
@@ -68,7 +93,7 @@ class Fusion:
         known = self.costs.stages
         return {
             variant: known.get(f"{stage}/{variant}", claims.get(variant, 0))
-            for variant in self.plan.stage(stage).variants
+            for variant in self.part.stages[stage].plan.variants
         }
 
     def step_ns(self, item: InputPlan) -> int:
@@ -91,7 +116,10 @@ class Fusion:
     def stage_path(self, stage: str) -> KeyPath:
         """Return the key path, inside this node, that names the stage's models."""
         inputs = [item.name for item in self.plan.inputs if item.encoder == stage]
-        return ("inputs", inputs[0], "encoder") if inputs else ("head",)
+        if inputs:
+            return ("inputs", inputs[0], "encoder")
+        heads = [head.name for head in self.plan.heads if head.stage == stage]
+        return ("heads", heads[0]) if heads else ("head",)
 
 
 def at_least_text(duration_ns: int) -> str:

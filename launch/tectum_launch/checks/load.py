@@ -52,7 +52,8 @@ def streams_keep_pace(fusion: Fusion) -> Iterator[Finding]:
 
 def _work_ns(fusion: Fusion) -> int:
     """Return what all runs of one set take together."""
-    return sum(trigger_costs_ns(fusion).values()) + fusion.latency_ns(fusion.plan.head)
+    heads = [fusion.latency_ns(head.stage) for head in fusion.plan.all_heads]
+    return sum(trigger_costs_ns(fusion).values()) + sum(heads)
 
 
 def _sample_load(fusion: Fusion) -> float:

@@ -52,10 +52,13 @@ def stages_can_be_built(fusion: Fusion) -> Iterator[Finding]:
                 path = _path(error, fusion.stage_path(item.encoder))
                 yield fusion.finding(path, f"{error}", level="error")
                 return
-    try:
-        _outputs(fusion, fusion.plan.head, outputs)
-    except TectumError as error:
-        yield fusion.finding(_path(error, ("head",)), f"{error}", level="error")
+    for head in fusion.plan.all_heads:
+        inputs = {name: specs for name, specs in outputs.items() if name in head.inputs}
+        try:
+            _outputs(fusion, head.stage, inputs)
+        except TectumError as error:
+            path = _path(error, fusion.stage_path(head.stage))
+            yield fusion.finding(path, f"{error}", level="error")
 
 
 def _path(error: TectumError, stage: KeyPath) -> KeyPath:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tectum.budget.schedule import place
 from tectum.clock import NS_PER_MS
 from tectum.pipeline.accept import requirements
-from tectum.pipeline.plan import Requirement
+from tectum.pipeline.plan import Plan, Requirement
 from tectum.units import duration_text
 from tectum_launch.checks.base import Fusion, at_least_text
 from tectum_launch.findings import Finding, KeyPath
@@ -29,23 +29,35 @@ __all__ = [
 def needed_ns(fusion: Fusion) -> int:
     """Return the time from the last sample to the complete result, by the best variants.
 
-    Encoders share the lanes as the planner places them; the head and the delivery follow.
+    Encoders share the lanes as the planner places them; the head and the delivery follow. Of
+    several heads those with a shorter budget go first, with the encoders that they take.
     """
     return needed_on_ns(fusion, fusion.plan.lanes)
 
 
 def needed_on_ns(fusion: Fusion, lanes: int) -> int:
     """Return the same on so many lanes."""
-    costs = sorted(trigger_costs_ns(fusion).values(), reverse=True)
-    encoded_ns = place([0] * lanes, 0, costs)
-    return encoded_ns + fusion.latency_ns(fusion.plan.head) + fusion.plan.margin_ns
+    free_at, ends = [0] * lanes, {"": 0}
+    answered_ns = 0
+    for plan in (*fusion.urgent, fusion.plan):
+        costs = {name: fusion.latency_ns(name) for name in _per_set(plan)}
+        for name in sorted(costs, key=lambda name: -costs[name]):
+            if name not in ends:
+                ends[name] = place(free_at, 0, [costs[name]])
+        encoded_ns = max([ends[name] for name in ("", *costs)])
+        answered_ns = place(free_at, encoded_ns, [fusion.latency_ns(plan.head)])
+    return answered_ns + fusion.plan.margin_ns
 
 
 def trigger_costs_ns(fusion: Fusion) -> dict[str, int]:
     """Return what each encoder costs that runs once per set, by its best variant."""
-    plan = fusion.plan
+    return {name: fusion.latency_ns(name) for name in _per_set(fusion.plan)}
+
+
+def _per_set(plan: Plan) -> list[str]:
+    """Return the encoders that run once per set."""
     names = dict.fromkeys(item.encoder for item in plan.inputs if item.encoder)
-    return {name: fusion.latency_ns(name) for name in names if plan.stage(name).on == "trigger"}
+    return [name for name in names if plan.stage(name).on == "trigger"]
 
 
 def least_ns(fusion: Fusion) -> int:
@@ -57,7 +69,7 @@ def least_ns(fusion: Fusion) -> int:
 
 def lanes_that_do(fusion: Fusion) -> int:
     """Return the fewest lanes on which a complete set is in time; 0: no number of them does."""
-    stages = len(trigger_costs_ns(fusion))
+    stages = len(trigger_costs_ns(fusion)) + len(fusion.urgent)
     fitting = (
         lanes
         for lanes in range(1, stages + 1)
@@ -75,7 +87,7 @@ def budget_can_be_met(fusion: Fusion) -> Iterator[Finding]:
     if least <= plan.budget_ns and lanes_that_do(fusion):
         return  # told of the lanes
     costs = ", ".join(
-        f"{name} {duration_text(fusion.latency_ns(name))}" for name in fusion.part.stages
+        f"{name} {duration_text(fusion.latency_ns(name))}" for name in _counted(fusion)
     )
     budget, way_out = duration_text(plan.budget_ns), f"budget: {at_least_text(needed)} would do"
     if least > plan.budget_ns:
@@ -90,6 +102,12 @@ def budget_can_be_met(fusion: Fusion) -> Iterator[Finding]:
             f"{duration_text(needed)} ({costs}), so answers will be partial or degraded; {way_out}"
         )
         yield fusion.finding(("budget",), message)
+
+
+def _counted(fusion: Fusion) -> list[str]:
+    """Return the stages that a set of a head needs or waits for, in the order of the plan."""
+    used = {stage.name for plan in (*fusion.urgent, fusion.plan) for stage in plan.stages}
+    return [name for name in fusion.part.stages if name in used]
 
 
 def windows_end_in_time(fusion: Fusion) -> Iterator[Finding]:

@@ -125,14 +125,16 @@ def _timing(compiled: Graph, costs: Costs, source: str) -> list[str]:
     from tectum_launch.checks.timing import needed_ns  # noqa: PLC0415
 
     lines = []
-    for fusion in fusions_of(compiled, costs):
+    views = [seen for fusion in fusions_of(compiled, costs) for seen in fusion.by_head]
+    for fusion in views:
+        name = f"{fusion.name}/{fusion.head}" if fusion.head else fusion.name
         ways = max(fusion.costs.transport.values(), default=0)
         before = f", {duration_text(ways)} on its way" if ways else ""
         budget_ns = fusion.plan.budget_ns
         of = f"of {duration_text(budget_ns)}" if budget_ns else "and has no budget"
         cost = duration_text(needed_ns(fusion))
         lines.append(
-            f"{fusion.name}: a complete set takes {cost} {of} after its last sample{before}, "
+            f"{name}: a complete set takes {cost} {of} after its last sample{before}, "
             f"{source}, on {fusion.plan.lanes} lane{'s' * (fusion.plan.lanes != 1)}"
         )
     return lines

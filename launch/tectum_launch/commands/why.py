@@ -65,18 +65,25 @@ def _one_trigger(ledger: Ledger, at: str) -> dict[str, Any]:
         return {"node": ledger.node, "sentences": ["no triggers"], "row": None}
     instant_ns = parse_moment_ns(at, rows[0].stamp_ns)
     index = min(range(len(rows)), key=lambda i: abs(rows[i].stamp_ns - instant_ns))
-    words = explain(
-        rows[index],
-        ledger.plan,
-        rows[max(0, index - _BEFORE) : index],
-        later=rows[index + 1 : index + 1 + _AFTER],
-        notes=ledger.notes,
-        arrivals=ledger.arrivals,
-    )
+    sentences = _far_words(rows[index].stamp_ns - instant_ns)
+    told = [index]
+    if ledger.plan.heads:
+        told = [i for i, row in enumerate(rows) if row.stamp_ns == rows[index].stamp_ns]
+    for i in told:
+        words = explain(
+            rows[i],
+            ledger.plan,
+            rows[max(0, i - _BEFORE) : i],
+            later=rows[i + 1 : i + 1 + _AFTER],
+            notes=ledger.notes,
+            arrivals=ledger.arrivals,
+        )
+        sentences += words.split("\n")
     return {
         "node": ledger.node,
-        "sentences": [*_far_words(rows[index].stamp_ns - instant_ns), *words.split("\n")],
+        "sentences": sentences,
         "row": row_document(rows[index]),
+        **({"rows": [row_document(rows[i]) for i in told]} if ledger.plan.heads else {}),
     }
 
 

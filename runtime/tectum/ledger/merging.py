@@ -32,6 +32,9 @@ def merged_lives(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for part in parts[1:]:
         whole = _added(whole, part, ())
     whole["on_time"] = _on_time(parts, whole["triggers"])
+    for name, head in whole.get("heads", {}).items():
+        heads = [part["heads"][name] for part in parts if name in part.get("heads", {})]
+        head["on_time"] = _on_time(heads, head["triggers"])
     for path, histogram in _histograms(parts).items():
         *parents, key = path.split("/")
         place = whole
@@ -53,6 +56,7 @@ def _added(first: Any, second: Any, path: tuple[str, ...]) -> Any:
     numbers = all(isinstance(item, int | float) for item in (first, second))
     if not numbers or any(isinstance(item, bool) for item in (first, second)):
         return first if second is None else second
+    path = path[2:] if path[0] == "heads" else path
     if path[0] == "budget_ms" or "waiting_ms" in path:
         return second
     if path[0] in _LONGEST and path[-1] not in _COUNTED:

@@ -40,14 +40,14 @@ class Misses:
 
     def __init__(self, plan: Plan) -> None:
         """Begin with none."""
-        self._plan = plan
+        self._plans = {head.name: plan.seen_by(head.name) for head in plan.all_heads}
         self._causes: Counter[str] = Counter()
         self._recent: deque[str] = deque()
         self._of_recent: Counter[str] = Counter()
 
     def add(self, row: Row) -> None:
         """Take up a closed row."""
-        cause = miss_cause(row, self._plan)
+        cause = miss_cause(row, self._plans[row.head])
         self._recent.append(cause)
         if cause:
             self._causes[cause] += 1
@@ -68,7 +68,10 @@ class Misses:
 
 
 def miss_cause(row: Row, plan: Plan) -> str:
-    """Return what caused the miss of `row`; empty: it is none, or the graph was stopped."""
+    """Return what caused the miss of `row`; empty: it is none, or the graph was stopped.
+
+    `plan` is that of the only head, or as the head of the row sees it.
+    """
     if row.reason == "stopped":
         return ""
     if row.outcome is Outcome.SHED:

@@ -1,5 +1,7 @@
 """The tally of a run: what all rows came to, in constant memory however long the graph runs.
 
+Of several heads each has a tally of its own besides: theirs add up to the whole.
+
 `Tally.document` is the core of a report (docs/results.md). Latency counts from the end of the
 trigger's capture, age from its start, both to the returned delivery. The phases partition the
 latency of an answered trigger: receive (end of capture -> accepted), wait (-> every pick
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tectum.ledger.clock_words import CLOCK_CHANGES, clock_sentence
@@ -51,9 +54,12 @@ class Tally:
         """Input -> what is wrong with the clock of its stamps, or was last."""
         self._outcome_gap = _Gap()
         self._answer_gap = _Gap()
+        self._heads = {head.name: Tally(plan.seen_by(head.name)) for head in plan.heads}
 
     def add(self, row: Row) -> None:
         """Count a closed row; rows come in acceptance order."""
+        if row.head:
+            self._heads[row.head].add(replace(row, head=""))
         self.triggers += 1
         self.outcomes[row.outcome.value] += 1
         self.reasons[row.reason] += 1
@@ -87,6 +93,20 @@ class Tally:
             digest: the digest of the decisions.
             unexplained: how many messages were lost without anyone claiming them.
         """
+        heads = {name: tally.core() for name, tally in self._heads.items()}
+        return {
+            **self.core(),
+            **({"heads": heads} if heads else {}),
+            "inputs": {
+                name: item.document(counters.get(name, {})) for name, item in self._inputs.items()
+            },
+            "clocks": dict(self._clocks),
+            "unexplained_loss": unexplained,
+            "decisions_sha256": digest,
+        }
+
+    def core(self) -> dict[str, Any]:
+        """Return what of `document` is about answers; of several heads each has its own."""
         return {
             "triggers": self.triggers,
             "outcomes": {outcome.value: self.outcomes[outcome.value] for outcome in Outcome},
@@ -104,12 +124,6 @@ class Tally:
                 "outcomes": _ms(self._outcome_gap.longest_ns),
                 "answers": _ms(self._answer_gap.longest_ns),
             },
-            "inputs": {
-                name: item.document(counters.get(name, {})) for name, item in self._inputs.items()
-            },
-            "clocks": dict(self._clocks),
-            "unexplained_loss": unexplained,
-            "decisions_sha256": digest,
         }
 
     def histograms(self) -> dict[str, Histogram]:
@@ -122,6 +136,12 @@ class Tally:
                 f"inputs/{name}/{key}": histogram
                 for name, item in self._inputs.items()
                 for key, histogram in item.histograms().items()
+            },
+            **{
+                f"heads/{name}/{path}": histogram
+                for name, tally in self._heads.items()
+                for path, histogram in tally.histograms().items()
+                if not path.startswith("inputs/")
             },
         }
 

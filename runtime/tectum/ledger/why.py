@@ -3,7 +3,7 @@
 `explain` tells one trigger: what it came to and when, who was waited for, and per input the sample
 used or the best one refused, with the smallest change that would have matched it. `explain_span`
 tells a stretch of triggers: one sentence per cause, however many triggers it cost. Instants are
-in UTC. The same rows give the same words.
+in UTC. The same rows give the same words. Of several heads each is told by itself.
 """
 
 from __future__ import annotations
@@ -46,12 +46,16 @@ def explain(
         arrivals: what came to the inputs (`tectum.ledger.came`), around the trigger at least;
             without it the change that is named may be larger than need be.
     """
+    plan, notes = _as_seen(plan, row.head, notes)
+    history = [other for other in history if other.head == row.head]
+    later = [other for other in later if other.head == row.head]
     rows = with_hindsight([*history, row, *later], plan, notes, arrivals)
     history, row = rows[: len(history)], rows[len(history)]
     lines = [input_words(item, row, plan, history) for item in row.inputs if was_settled(item)]
     wrong = [wrong_clock(notes, item.name, row.emitted_ns) for item in plan.inputs]
     clocks = [clock_sentence(note, plan) for note in wrong if note is not None]
-    return "\n  ".join([row_words(row, plan, history), *lines, *clocks])
+    head = f"{row.head}: " if row.head else ""
+    return "\n  ".join([f"{head}{row_words(row, plan, history)}", *lines, *clocks])
 
 
 def explain_span(
@@ -73,6 +77,8 @@ def explain_span(
     """
     if not rows:
         return [*_without_triggers(plan, notes), *clock_sentences(notes, plan)]
+    if plan.heads:
+        return _head_by_head(rows, plan, notes, arrivals, most)
     rows = with_hindsight(rows, plan, notes, arrivals)
     episodes = find_episodes(rows, plan, notes)
     told = _largest(episodes, most) if most else episodes
@@ -81,6 +87,29 @@ def explain_span(
         causes.append(f"and {counted(len(episodes) - len(told), 'smaller cause')}")
     clocks = clock_sentences(notes, plan, rows[0].accepted_ns, rows[-1].delivered_ns)
     return [overview_words(rows), *causes, *clocks, *oddity_words(rows, plan, notes)]
+
+
+def _head_by_head(
+    rows: Sequence[Row], plan: Plan, notes: Sequence[Note], arrivals: Came | None, most: int
+) -> list[str]:
+    """Return what of several heads each has to tell, after its name."""
+    told = []
+    for head in plan.heads:
+        seen, its_notes = _as_seen(plan, head.name, notes)
+        its_rows = [row for row in rows if row.head == head.name]
+        if its_rows:
+            words = explain_span(its_rows, seen, its_notes, arrivals=arrivals, most=most)
+            told += [f"{head.name}: {sentence}" for sentence in words]
+    return told
+
+
+def _as_seen(plan: Plan, head: str, notes: Sequence[Note]) -> tuple[Plan, Sequence[Note]]:
+    """Return plan and notes as one head sees them."""
+    if not plan.heads:
+        return plan, notes
+    seen = plan.seen_by(head)
+    names = [item.name for item in seen.inputs]
+    return seen, [note for note in notes if note.input in names]
 
 
 def _without_triggers(plan: Plan, notes: Sequence[Note]) -> list[str]:

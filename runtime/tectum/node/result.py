@@ -24,13 +24,13 @@ class ResultMaker:
     """Makes the documents of one fusion node, live or embedded, in the order of its triggers."""
 
     def __init__(self, plan: Plan, stages: Mapping[str, Stage]) -> None:
-        """Take from `stages` what the head's outputs mean and which model files run."""
+        """Take from `stages` what the heads' outputs mean and which model files run."""
         self.models: dict[str, str] = {}
         """Model -> hash of its file."""
         for stage in stages.values():
             self.models.update(getattr(stage, "models", {}))
         self._node = plan.name
-        self._specs = stages[plan.head].outputs
+        self._specs = {head.name: stages[head.stage].outputs for head in plan.all_heads}
         self._period_ns = self._last_stamp_ns = 0
 
     def document(self, row: Row, answer: StageOutput | None) -> dict[str, Value]:
@@ -39,8 +39,9 @@ class ResultMaker:
             self._period_ns = row.stamp_ns - self._last_stamp_ns
         self._last_stamp_ns = max(self._last_stamp_ns, row.stamp_ns)
         valid_ns = row.deadline_ns + self._period_ns if row.deadline_ns else 0
+        specs = self._specs[row.head]
         return result_document(
-            self._node, row, answer, self._specs, valid_until_ns=valid_ns, models=self.models
+            self._node, row, answer, specs, valid_until_ns=valid_ns, models=self.models
         )
 
 
@@ -71,6 +72,7 @@ def result_document(
     return {
         "schema": SCHEMA,
         "node": node,
+        **({"head": row.head} if row.head else {}),
         "trigger": row.trigger,
         "stamp_ns": row.stamp_ns,
         "span_ns": row.span_ns,

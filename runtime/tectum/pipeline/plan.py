@@ -161,6 +161,11 @@ class Plan:
             budget_ns=found.budget_ns, accept=found.accept,
         )  # fmt: skip
 
+    @property
+    def answers(self) -> dict[str, str]:
+        """Return, per head, the output on which its answers go: `result`, or the head's name."""
+        return {head.name: head.name or "result" for head in self.all_heads}
+
     def input(self, name: str) -> InputPlan:
         """Return the input called `name`."""
         return next(item for item in self.inputs if item.name == name)

@@ -103,8 +103,9 @@ class _Running:
             },
         }
         ended_ns = max(row.delivered_ns, row.emitted_ns, row.accepted_ns)
-        name = f"{row.outcome.value} #{row.trigger}"
-        yield from self._span(row.trigger, name, row.accepted_ns, ended_ns, facts)
+        name = f"{row.head} {row.outcome.value} #{row.trigger}".strip()
+        number = f"{row.head} {row.trigger}".strip()
+        yield from self._span(number, name, row.accepted_ns, ended_ns, facts)
         phases = (
             ("wait for inputs", row.accepted_ns, row.settled_ns),
             ("head", row.head_begin_ns, row.head_end_ns),
@@ -112,10 +113,10 @@ class _Running:
         )
         for phase, begin_ns, end_ns in phases:
             if 0 < begin_ns < end_ns:
-                yield from self._span(row.trigger, phase, begin_ns, end_ns, {})
+                yield from self._span(number, phase, begin_ns, end_ns, {})
 
     def _span(
-        self, number: int, name: str, begin_ns: int, end_ns: int, facts: dict[str, Any]
+        self, number: str, name: str, begin_ns: int, end_ns: int, facts: dict[str, Any]
     ) -> Iterator[TraceEvent]:
         same = {"cat": "set", "id": number, "name": name, "pid": self._process, "tid": 0}
         yield {**same, "ph": "b", "ts": begin_ns / 1000, "args": facts}
