@@ -233,6 +233,18 @@ def test_a_node_finds_the_environment_of_the_launch_and_its_own(graph_file, monk
     assert "told own" in heard.texts("b")
 
 
+def test_a_node_may_be_a_class_beside_a_file_that_is_included(graph_file, tmp_path):
+    whole = graph_file()
+    part = tmp_path / "part"
+    part.mkdir()
+    (tmp_path / "small_nodes.py").rename(part / "beside_the_part.py")
+    (part / "part.yaml").write_text("nodes: {a: {run: 'beside_the_part:Ticker', ticks: 3}}\n")
+    whole.write_text("graph: whole\ninclude: part/part.yaml\n")
+    launched, heard = run(whole)
+    assert launched.exit_code == 0, heard.lines
+    assert "has ended" in heard.texts("a")
+
+
 def test_nodes_may_share_a_process_and_end_one_by_one(graph_file, tmp_path):
     graph = graph_file(
         a="Ticker, ticks: 3, process: both", b="Ticker, ticks: 9, process: both", c="Hearer"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tectum_launch.commands.check import set_option
+from tectum_launch.evaluation.groups import GROUPS
 
 if TYPE_CHECKING:
     from tectum_launch.evaluation.summary import Found
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["eval_"]
 
 _path = click.Path(path_type=Path)
-_GROUPS = ("modalities", "faults", "offsets", "budgets")
 
 
 @click.command("eval", short_help="Score graphs on recordings with known truth.")
@@ -30,7 +30,7 @@ _GROUPS = ("modalities", "faults", "offsets", "budgets")
     "Default: the topic */truth.",
 )  # fmt: skip
 @click.option("--node", default="", help="The fusion node; default: the only one.")
-@click.option("--try", "tried", multiple=True, type=click.Choice([*_GROUPS, "all"]),
+@click.option("--try", "tried", multiple=True, type=click.Choice([*GROUPS, "all"]),
               help="Beside the graph as it is: fewer sensors, faults of rising strength, wrong "
               "stamps, other budgets. Default: modalities.")  # fmt: skip
 @click.option("--claimed", is_flag=True, help="Models take what their manifests claim; default: "
@@ -63,7 +63,7 @@ def eval_(
     from tectum_launch.evaluation.evaluator import Evaluation, evaluate  # noqa: PLC0415
     from tectum_launch.evaluation.summary import summary_document  # noqa: PLC0415
 
-    groups = _GROUPS if "all" in tried else tuple(dict.fromkeys(tried)) or ("modalities",)
+    groups = GROUPS if "all" in tried else tuple(dict.fromkeys(tried)) or ("modalities",)
     evaluation = Evaluation(logs, graphs, settings, truth, node, groups, claimed, workers)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("evaluating", total=None)

@@ -28,7 +28,7 @@ class Evaluation:
     """A topic, or a CSV file; empty: the recording's topic `*/truth`."""
     node: str = ""
     groups: tuple[str, ...] = ("modalities",)
-    """What is tried beside each graph as it is: some of `variations.GROUPS`."""
+    """What is tried beside each graph as it is: some of `groups.GROUPS`."""
     claimed: bool = False
     """Stages take what their manifests claim, not what was recorded."""
     workers: int = 0

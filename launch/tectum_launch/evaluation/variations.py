@@ -11,11 +11,9 @@ from tectum.ledger.words import duration_words, listed
 from tectum.pipeline.plan import Plan
 from tectum.sync.faults import Fault
 
-__all__ = ["AS_IT_IS", "GROUPS", "Variation", "variations_of"]
+__all__ = ["AS_IT_IS", "Variation", "variations_of"]
 
 AS_IT_IS = "as it is"
-GROUPS = ("modalities", "faults", "offsets", "budgets")
-"""What can be tried beside the graph as it is."""
 
 _MOST_SUBSETS = 4
 """With more inputs than this only single ones, and all but one, are tried."""

@@ -1,7 +1,8 @@
 """The conditions that a graph is tried under."""
 
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
-from tectum_launch.evaluation.variations import AS_IT_IS, GROUPS, variations_of
+from tectum_launch.evaluation.groups import GROUPS
+from tectum_launch.evaluation.variations import AS_IT_IS, variations_of
 
 MS = 1_000_000
 
