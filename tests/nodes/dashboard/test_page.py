@@ -275,6 +275,27 @@ def test_a_killed_camera_is_silent_for_so_many_seconds(page: Page, drive: Drive)
     waited(lambda: not page.is_silent("lidar/points"), "the lidar speaks")
 
 
+def test_the_last_picture_of_a_sensor_that_has_ended_is_seen_dimmed(page: Page) -> None:
+    classes, words, filtered, cover = page.page.evaluate(
+        """async () => {
+            const page = document.querySelector("script[src]").src;
+            const { makeTile } = await import(new URL("tile.js", page));
+            const tile = makeTile("camera", "gone/image", () => {});
+            document.body.append(tile.root);
+            tile.live({ heard_ns: 1e9, stamp_ns: 1e9, rate_hz: 0, ended: true }, 5000);
+            const note = tile.root.querySelector(".silence");
+            const seen = [tile.root.className, note.innerText, getComputedStyle(tile.canvas).filter,
+                getComputedStyle(note).backgroundColor];
+            tile.root.remove();
+            return seen;
+        }"""
+    )
+    assert "ended" in classes.split()
+    assert words == "has ended"
+    assert "grayscale" in filtered
+    assert cover == "rgba(0, 0, 0, 0)"
+
+
 def test_when_the_graph_ends_the_page_says_so_and_the_recording_can_be_walked(
     chromium: Any, drive: Drive
 ) -> None:

@@ -16,8 +16,9 @@ export function makeTile(kind, topic, paint) {
     // Say how the topic is, now.
     live(vitals, now_ms) {
       const quiet_ms = now_ms - vitals.heard_ns / 1e6;
-      root.classList.toggle("waiting", !vitals.heard_ns || vitals.ended);
-      root.classList.toggle("silent", Boolean(vitals.silent));
+      root.classList.toggle("waiting", !vitals.heard_ns);
+      root.classList.toggle("ended", Boolean(vitals.heard_ns && vitals.ended));
+      root.classList.toggle("silent", Boolean(vitals.silent && !vitals.ended));
       if (!vitals.heard_ns) set(silence, "waiting for the first message");
       else if (vitals.ended) set(silence, "has ended");
       else if (vitals.silent) set(silence, `silent for ${(quiet_ms / 1000).toFixed(1)} s`);
