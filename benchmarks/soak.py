@@ -11,7 +11,6 @@ whose launcher is killed. `--quick`: 50 s, a strike every 6 s. `--minutes`, `--e
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -20,19 +19,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from bench import Bench, options
+from soak_observer import LEDGER, TRIGGER, Gap, Heard, Sample, below, pools_of, sample
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.listening import Listening, listen
-from tectum.message import Kind
 from tectum.rundir import live_runs, process_started, read_run
-from tectum.transport.base import Received
 
 NODES = ("camera", "lidar", "microphone", "perception")
 PERIOD_NS, BUDGET_NS = 100 * NS_PER_MS, 100 * NS_PER_MS
@@ -42,102 +38,6 @@ MOST_RECOVERY_S = 2.0
 CLEAN_AFTER_KILL_S = 2.0
 STEADY_S = 6.0
 """Memory is compared where no node was struck for so long."""
-TRIGGER, LEDGER = "lidar/points", "perception/ledger"
-
-
-@dataclass
-class Life:
-    """What was heard of one life of the fusion node."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def gaps_ns(self) -> Iterator[int]:
-        """Yield the times between neighbouring outcomes."""
-        at_ns = [row["delivered_ns"] or row["emitted_ns"] for row in self.rows]
-        yield from (later - earlier for earlier, later in pairwise(at_ns))
-
-    def missing(self) -> int:
-        """Return how many numbers of triggers have no row."""
-        numbers = [row.get("trigger", 0) for row in self.rows]
-        return numbers[-1] - numbers[0] + 1 - len(set(numbers)) if numbers else 0
-
-
-@dataclass
-class Heard:
-    """What the observer heard: each sweep, and the rows of each life of the fusion node."""
-
-    stamps_ns: list[int] = field(default_factory=list)
-    lives: dict[int, Life] = field(default_factory=dict)
-    lost: int = 0
-    """Messages that the observer missed itself."""
-
-    def take(self, received: Received) -> None:
-        """Take up a message, or a hole."""
-        if received.gap is not None:
-            self.lost += received.gap.missing
-        message = received.message
-        if message is None:
-            return
-        header = message.header
-        if header.topic == TRIGGER and header.kind is Kind.POINTS:
-            self.stamps_ns.append(header.stamp_ns)
-        elif header.kind is Kind.LEDGER:
-            life = self.lives.setdefault(header.incarnation, Life())
-            life.rows += [dict(row) for row in header.fields["rows"]]  # type: ignore[union-attr, arg-type]
-        message.release()
-
-    def unaccounted(self) -> list[int]:
-        """Return the stamps of sweeps that came while a fusion node lived, and have no outcome."""
-        found: list[int] = []
-        for life in self.lives.values():
-            known = {row["stamp_ns"] for row in life.rows}
-            first, last = min(known, default=0), max(known, default=0)
-            found += [s for s in self.stamps_ns if first <= s <= last and s not in known]
-        return found
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What launcher, nursery and nodes have together."""
-
-    at_ns: int
-    memory: int
-    """Bytes, each shared page divided among those that share it (PSS)."""
-    descriptors: int
-    pools: int
-    """Files of this run in /dev/shm."""
-    processes: int
-
-
-def below(launcher: int) -> set[int]:
-    """Return a process and all that descend from it."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    found: set[int] = set()
-    more = {launcher}
-    while more:
-        found |= more
-        more = {child for child, parent in parents.items() if parent in more} - found
-    return found
-
-
-def pools_of(run: str) -> list[Path]:
-    """Return the shared memory of a run."""
-    return list(Path("/dev/shm").glob(f"tectum-{run}-*"))
-
-
-def sample(launcher: int, run: str, now_ns: int) -> Sample:
-    """Look at all processes of a launch."""
-    memory = descriptors = 0
-    pids = below(launcher)
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            memory += int(text.partition("\nPss:")[2].split()[0]) * 1024
-            descriptors += len(os.listdir(f"/proc/{pid}/fd"))
-    return Sample(now_ns, memory, descriptors, len(pools_of(run)), len(pids))
 
 
 @dataclass
@@ -156,7 +56,7 @@ class Soak:
 
     def run(self) -> None:
         """Observe and strike until the time is over."""
-        run, clock = self.folder.name, GraphClock()
+        clock = GraphClock()
         with listen([TRIGGER, LEDGER], self.folder, queue=2048) as listening:
             begin_ns = clock.now_ns()
             end_ns = begin_ns + round(self.seconds * NS_PER_S)
@@ -168,7 +68,7 @@ class Soak:
                     self._strike(now_ns)
                 if now_ns >= sample_ns:
                     sample_ns += NS_PER_S
-                    self.samples.append(sample(self.launcher.pid, run, now_ns))
+                    self.samples.append(sample(self.launcher.pid, self.folder, now_ns))
             self._hear(listening)
 
     def _hear(self, listening: Listening) -> None:
@@ -181,6 +81,15 @@ class Soak:
         if process_started(pid):
             self.strikes.append((node, how, now_ns))
             os.kill(pid, signal.SIGKILL if how == "kill" else signal.SIGSTOP)
+
+    def struck_by(self, gap: Gap) -> str:
+        """Return what was struck shortly before a gap ended."""
+        end_ns = gap.begin_ns + gap.lasting_ns
+        return ", ".join(
+            f"{node} ({how}) {(at_ns - gap.begin_ns) / NS_PER_MS:+.0f} ms"
+            for node, how, at_ns in self.strikes
+            if end_ns - 3 * NS_PER_S <= at_ns <= end_ns
+        )
 
     def steady(self) -> list[Sample]:
         """Return the samples at which every node had its process for a while."""
@@ -258,12 +167,18 @@ def more(parser: argparse.ArgumentParser) -> None:
 def judge(bench: Bench, soak: Soak, report: dict[str, Any]) -> None:
     """Set the bars."""
     heard, deaths = soak.heard, report["deaths"]
-    gaps = [gap for life in heard.lives.values() for gap in life.gaps_ns()]
+    gaps = sorted(gap for life in heard.lives.values() for gap in life.gaps())
     rows = sum(len(life.rows) for life in heard.lives.values())
     back = [death["recovery_s"] for death in deaths if death["recovery_s"] is not None]
     show(bench, soak, report, rows)
-    wide = sorted(gaps)[-5:]
-    bench.table("widest gaps", ("ms",), [(gap / NS_PER_MS,) for gap in wide])
+    bench.table(
+        "widest gaps",
+        ("ms", "struck in the 3 s before its end", "then", "blamed"),
+        [
+            (gap.lasting_ns / NS_PER_MS, soak.struck_by(gap), gap.reason, gap.blame)
+            for gap in gaps[-5:]
+        ],
+    )
     unaccounted = heard.unaccounted()
     bench.figures["unaccounted"] = [
         [(stamp_ns - at_ns) / NS_PER_S for _, _, at_ns in soak.strikes] for stamp_ns in unaccounted
@@ -278,7 +193,8 @@ def judge(bench: Bench, soak: Soak, report: dict[str, Any]) -> None:
     bench.at_most("numbers of triggers without a row", holes, 0)
     bench.at_most("rows heard that the report lacks", rows - report["triggers"], 0)
     limit_ms = (PERIOD_NS + BUDGET_NS) / NS_PER_MS
-    bench.at_most("longest gap between outcomes, ms", max(gaps, default=0) / NS_PER_MS, limit_ms)
+    widest_ns = gaps[-1].lasting_ns if gaps else 0
+    bench.at_most("longest gap between outcomes, ms", widest_ns / NS_PER_MS, limit_ms)
     bench.at_most("strikes without a death", len(soak.strikes) - len(deaths), 0)
     bench.at_most("deaths that nobody struck", len(deaths) - len(soak.strikes), 0)
     bench.at_most("deaths without a recovery", len(deaths) - len(back), 0)
@@ -334,6 +250,20 @@ def judge_growth(bench: Bench, soak: Soak) -> None:
         "first third, last third (medians where all is calm)",
         ("what", "first", "last"),
         [(name, *values) for name, values in figures.items()],
+    )
+    bench.table(
+        "memory by process, MB",
+        ("process", "first", "last"),
+        [
+            (
+                name,
+                *(
+                    statistics.median(item.by_process.get(name, 0) for item in part) / 1e6
+                    for part in (first, last)
+                ),
+            )
+            for name in ("launcher", "nursery", *NODES)
+        ],
     )
     bench.figures["samples"] = [asdict(item) for item in steady]
     grown = figures["memory"][1] / figures["memory"][0]
