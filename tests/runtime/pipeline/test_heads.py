@@ -405,7 +405,7 @@ def _left_standing(pipeline: Pipeline, opened: OpenSet) -> bool:
 
 
 @several
-@given(st.integers(1, 400), st.integers(0, 1 << 16))
+@given(st.integers(1, 250), st.integers(0, 1 << 16))
 def test_a_patient_head_beside_a_load_at_the_edge_does_not_make_a_variant_flap(
     vary_permille: int, seed: int
 ) -> None:
