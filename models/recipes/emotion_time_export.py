@@ -216,11 +216,11 @@ def verdict(found: dict) -> str:
         f"On real voices the surest label is right for {mine['recall']:.3f} of the moments, beside"
         f" {other['recall']:.3f} of the filter that the graph would have; the one that is shown for"
         f" {mine['recall_shown']:.3f} beside {other['recall_shown']:.3f}, with"
-        f" {mine['flips_shown']:.1f} changes a minute beside {other['flips_shown']:.1f}. A filter of"
-        f" half that half life has the surest label right for {fast['recall']:.3f}, and shows the"
-        f" right one for {fast['recall_shown']:.3f} with {fast['flips_shown']:.1f} changes: what the"
-        " head has over a filter is less in the labels than in how sure it is of them, and when, by"
-        " which the right one is shown sooner and held."
+        f" {mine['flips_shown']:.1f} changes a minute beside {other['flips_shown']:.1f}. A filter"
+        f" of half that half life has the surest label right for {fast['recall']:.3f}, and shows the"
+        f" right one for {fast['recall_shown']:.3f} with {fast['flips_shown']:.1f} changes: the head"
+        " has no more labels right than the best filter, but knows better how sure it may be, so"
+        " that the right one is shown more often."
     )
     return textwrap.fill(text, 98)
 
