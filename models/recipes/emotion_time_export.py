@@ -219,8 +219,8 @@ def verdict(found: dict) -> str:
         f" {mine['flips_shown']:.1f} changes a minute beside {other['flips_shown']:.1f}. A filter"
         f" of half that half life has the surest label right for {fast['recall']:.3f}, and shows"
         f" the right one for {fast['recall_shown']:.3f} with {fast['flips_shown']:.1f} changes: the"
-        " head has no more labels right than the best filter, but knows better how sure it may be, so"
-        " that the right one is shown more often."
+        " head has no more labels right than the best filter, but knows better how sure it may be,"
+        " so that the right one is shown more often."
     )
     return textwrap.fill(text, 98)
 
