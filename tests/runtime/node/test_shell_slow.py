@@ -235,8 +235,10 @@ def test_an_overload_is_decided_alike_when_its_journal_is_fed_back(start: Start)
 
     rows = live.run(80, PERIOD_NS // 2)
 
-    late = [row for row in rows if row.outcome is not Outcome.COMPLETE]
-    assert len(rows) == 80
+    asked = [row for row in rows if "substituted" not in row.flags]
+    late = [row for row in asked if row.outcome is not Outcome.COMPLETE]
+    covered = live.shell.pipeline.counters()["lidar"].get("covered", 0)
+    assert len(asked) + covered == 80  # a machine that stalls lets stand-ins answer
     assert len(late) >= 40
     assert all(row.blame in ("camera", "lidar", "head") for row in late)
     live.stop()
