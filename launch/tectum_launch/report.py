@@ -155,17 +155,22 @@ def fusion_text(name: str, document: Mapping[str, Any]) -> list[str]:
     """Return the report of one fusion node for a person, line by line."""
     outcomes, budget_ms = document["outcomes"], document["budget_ms"]
     counts = ", ".join(f"{outcomes.get(key, 0)} {key}" for key in ("complete", "partial", "shed"))
-    within = f" within {budget_ms:g} ms" if budget_ms else ""
+    heads = document.get("heads", {})
+    asked = f"{document['triggers']} triggers"
+    if heads:
+        asked = f"{len(heads)} heads asked for {document['triggers']} answers"
+    within = f" within {budget_ms:g} ms" if budget_ms and not heads else ""
     lines = [
-        f"{name} fused {', '.join(document['inputs'])}: {document['triggers']} triggers, "
+        f"{name} fused {', '.join(document['inputs'])}: {asked}, "
         f"{100 * document['on_time']:.1f} % answered{within} ({counts})"
     ]
     for code, count in document["reasons"].items():
         if code != "complete":
             lines.append(f"  {count} x {ROW_REASONS.get(code, code)}")
-    missed = miss_sentence(document.get("misses", {}), document["triggers"])
-    lines += [f"  {missed}"] if missed else []
-    lines += [f"  {line}" for line in _latency_lines(document)]
+    for head, part in heads.items():
+        lines += [f"  {line}" for line in _head_lines(head, part)]
+    if not heads:
+        lines += [f"  {line}" for line in _answer_lines(document)]
     for key, item in document["inputs"].items():
         missing = ", ".join(f"{count} {code}" for code, count in item["missing"].items())
         lost = sum(item["losses"].values())
@@ -179,6 +184,19 @@ def fusion_text(name: str, document: Mapping[str, Any]) -> list[str]:
         lines.append(f"  in {document['lives']} lives of this node, counted together")
     lines.append(f"  lost without a reason: {document['unexplained_loss']}")
     return lines
+
+
+def _head_lines(head: str, part: Mapping[str, Any]) -> list[str]:
+    """Return what of several heads one came to: each has a budget of its own."""
+    outcomes = ", ".join(f"{count} {name}" for name, count in part["outcomes"].items())
+    lines = [f"  {line}" for line in _answer_lines(part)]
+    return [f"{head}: {outcomes}; {100 * part['on_time']:.1f} % on time", *lines]
+
+
+def _answer_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return who caused the misses, and how long answers took."""
+    missed = miss_sentence(document.get("misses", {}), document["triggers"])
+    return [*([missed] if missed else []), *_latency_lines(document)]
 
 
 def _latency_lines(document: Mapping[str, Any]) -> list[str]:

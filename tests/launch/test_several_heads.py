@@ -7,8 +7,11 @@ import pytest
 
 import tectum_launch
 from tectum.clock import NS_PER_MS as MS
+from tectum.ledger.tally import Tally
 from tectum.message import Kind
-from tectum.pipeline.plan import HeadPlan
+from tectum.pipeline.plan import AlignPlan, HeadPlan, InputPlan, Plan, StagePlan
+from tectum.pipeline.simulate import fixed_durations, simulate
+from tectum.testing.arrivals import Source, arrivals
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, write_model
 from tectum_launch.checks import check_graph, fusions_of
 from tectum_launch.checks.costs import NodeCosts
@@ -18,6 +21,7 @@ from tectum_launch.compile import load_graph
 from tectum_launch.findings import GraphError
 from tectum_launch.graph_svg import graph_svg
 from tectum_launch.graph_words import graph_text
+from tectum_launch.report import fusion_text
 
 HEADS = """\
     heads:
@@ -163,6 +167,26 @@ def test_every_head_is_drawn(write_graph):
     assert "head warning: late fusion: product of sound, budget 30 ms" in words
     assert "-> perception/warning: result" in words
     assert "warning: late fusion: product" in graph_svg(graph)
+
+
+def test_a_person_reads_what_each_head_came_to():
+    see = HeadPlan("see", "head_see", ("lidar",), 90 * MS)
+    heads = (see, HeadPlan("go", "head_go", ("lidar",)))
+        HeadPlan("see", "head_see", ("lidar",), 90 * MS),
+        HeadPlan("go", "head_go", ("lidar",)),
+    )
+    inputs = (InputPlan("lidar", "l/p", AlignPlan("exact")),)
+    stages = (StagePlan("head_see"), StagePlan("head_go"))
+    plan = Plan("two", inputs, stages, "", "lidar", budget_ns=90 * MS, heads=heads)
+    takes = fixed_durations({"head_see": -MS, "head_go": MS})
+    tally = Tally(plan)
+    for row in simulate(plan, arrivals(Source("lidar", 100 * MS), 500 * MS), takes).rows:
+        tally.add(row)
+    lines = fusion_text("two", tally.document(counters={}, digest="", unexplained=0))
+    assert lines[0].startswith("two fused lidar: 2 heads asked for 10 answers, 50.0 % answered (")
+    assert "  see: 0 complete, 0 partial, 5 shed; 0.0 % on time" in lines
+    assert "    5 misses of 5 triggers: head_see failures caused 100 %" in lines
+    assert "  go: 5 complete, 0 partial, 0 shed; 100.0 % on time" in lines
 
 
 EMBEDDED = """
