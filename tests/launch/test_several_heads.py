@@ -172,9 +172,6 @@ def test_every_head_is_drawn(write_graph):
 def test_a_person_reads_what_each_head_came_to():
     see = HeadPlan("see", "head_see", ("lidar",), 90 * MS)
     heads = (see, HeadPlan("go", "head_go", ("lidar",)))
-        HeadPlan("see", "head_see", ("lidar",), 90 * MS),
-        HeadPlan("go", "head_go", ("lidar",)),
-    )
     inputs = (InputPlan("lidar", "l/p", AlignPlan("exact")),)
     stages = (StagePlan("head_see"), StagePlan("head_go"))
     plan = Plan("two", inputs, stages, "", "lidar", budget_ns=90 * MS, heads=heads)
