@@ -19,7 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+
+try:
+    import torch
+except ModuleNotFoundError:
+    sys.exit("fusion_quality.py trains models with PyTorch: pip install 'tectum[export]'")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "recipes"))
 
