@@ -33,6 +33,7 @@ class Outcomes:
     def __init__(self, node: str, plan: Plan) -> None:
         """Know of no trigger yet."""
         self.node, self.plan = node, plan
+        self._budgets_ms = {head.name: head.budget_ns / 1e6 for head in plan.all_heads}
         self.version = -1
         self._epoch = 0
         """How often everything was forgotten: what a page has of an earlier epoch is void."""
@@ -53,7 +54,7 @@ class Outcomes:
     def take_result(self, message: Message, document: Mapping[str, Any]) -> None:
         """Take up what a trigger came to."""
         outcome, latency_ms = str(document["outcome"]), float(document["latency_ms"])
-        budget_ms = self.plan.budget_ns / 1e6
+        budget_ms = self._budgets_ms.get(str(document.get("head", "")), 0.0)
         self._count(outcome, document, latency_ms)
         self.on_time += outcome != "shed" and (not budget_ms or latency_ms <= budget_ms)
         self._items.append(
@@ -125,11 +126,17 @@ class Outcomes:
         )
 
     def why(self, life: int, trigger: int) -> str:
-        """Return the sentences that explain one trigger: see `tectum.ledger.why.explain`."""
+        """Return the sentences that explain one trigger: see `tectum.ledger.why.explain`.
+
+        Of several heads, what it came to for each.
+        """
         rows = [row for its_life, row in self._rows if its_life == life]
-        index = next((i for i, row in enumerate(rows) if row.trigger == trigger), None)
-        if index is None:
+        found = [i for i, row in enumerate(rows) if row.trigger == trigger]
+        if not found:
             return "Its row has not come yet, or was forgotten: ask `tectum why`."
+        return "\n".join([self._explained(rows, index) for index in found])
+
+    def _explained(self, rows: list[Row], index: int) -> str:
         before, after = rows[max(0, index - _BEFORE) : index], rows[index + 1 : index + 1 + _AFTER]
         try:
             return explain(rows[index], self.plan, before, later=after, notes=list(self._notes))
