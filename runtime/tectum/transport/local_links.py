@@ -78,8 +78,7 @@ class LocalLinks:
     def read(self) -> None:
         """Read once from every link that can be read; look for those publishers who have gone."""
         self._more = False
-        for descriptor, _ in self._events.poll(0):
-            link = self._links[descriptor]
+        for link in self._readable():
             nbytes = link.read(self._come)
             self._more |= nbytes == CHUNK_BYTES
             if link.unpacker.broken:
@@ -95,6 +94,13 @@ class LocalLinks:
                 link.socket.close()
             self._links.clear()
             self._events.close()
+
+    def _readable(self) -> list[_Link]:
+        """Return the links that can be read: an only one is tried without asking."""
+        links = list(self._links.values())  # to which the seeker may add
+        if len(links) > 1:
+            return [self._links[descriptor] for descriptor, _ in self._events.poll(0)]
+        return links
 
     def _lose(self, link: _Link) -> None:
         """Look for the publisher again whose link has ended."""
