@@ -1,7 +1,8 @@
 """What two runs over the same triggers decided differently. Pure.
 
-Rows of one stamp belong together, whatever their numbers are. An input is *used* by a row that was
-answered and not without it; a sample is another where its sequence number or its stamp is.
+Rows of one stamp, and of one head where there are several, belong together, whatever their numbers
+are. An input is *used* by a row that was answered and not without it; a sample is another where its
+sequence number or its stamp is.
 """
 
 from __future__ import annotations
@@ -103,12 +104,13 @@ def _pairs(
             yield None, other
 
 
-def _by_stamp(rows: Iterable[Row]) -> dict[tuple[int, int], Row]:
-    seen: defaultdict[int, int] = defaultdict(int)
+def _by_stamp(rows: Iterable[Row]) -> dict[tuple[int, str, int], Row]:
+    seen: defaultdict[tuple[int, str], int] = defaultdict(int)
     found = {}
     for row in rows:
-        found[row.stamp_ns, seen[row.stamp_ns]] = row
-        seen[row.stamp_ns] += 1
+        asked = row.stamp_ns, row.head
+        found[*asked, seen[asked]] = row
+        seen[asked] += 1
     return found
 
 

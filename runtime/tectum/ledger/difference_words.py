@@ -48,7 +48,8 @@ def change_words(change: RowChange) -> str:
     """Return what happened to one trigger, in a line."""
     row = change.before or change.after
     assert row is not None, "a change has one row at least"
-    begin = f"#{row.trigger} {clock_words(change.stamp_ns)} {_name(change.change)}"
+    of_head = f" {row.head}" if row.head else ""
+    begin = f"#{row.trigger}{of_head} {clock_words(change.stamp_ns)} {_name(change.change)}"
     if change.before is None or change.after is None:
         return f"{begin}: {_outcome(row)}"
     details = list(_details(change.before, change.after))

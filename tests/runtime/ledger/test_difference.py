@@ -124,6 +124,16 @@ def test_triggers_of_one_stamp_belong_together_in_their_order() -> None:
     assert found.alike == 2
 
 
+def test_rows_of_one_stamp_are_compared_by_their_heads_in_whatever_order_they_closed() -> None:
+    see = replace(answer(0, used("camera", 1)), head="see")
+    warn = replace(shed(0), head="warn")
+    assert difference_of([see, warn], [warn, see]).changes == []
+    found = difference_of([see, warn], [replace(see, head="warn"), see])
+    assert [change_words(change) for change in found.changes] == [
+        "#0 warn 12:03:10.000 gained: shed (no time) -> complete"
+    ]
+
+
 def test_what_became_of_an_input_is_counted_over_answers() -> None:
     before = [
         answer(0, used("camera", 0)),
