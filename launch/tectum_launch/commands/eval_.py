@@ -29,7 +29,11 @@ _path = click.Path(path_type=Path)
     help="A topic of tensors named like outputs, or a table: start, end (seconds), label. "
     "Default: the topic */truth.",
 )  # fmt: skip
-@click.option("--node", default="", help="The fusion node; default: the only one.")
+@click.option(
+    "--node",
+    default="",
+    help="The fusion node, or NODE/HEAD of several heads; default: the only one.",
+)
 @click.option("--try", "tried", multiple=True, type=click.Choice([*GROUPS, "all"]),
               help="Beside the graph as it is: fewer sensors, faults of rising strength, wrong "
               "stamps, other budgets. Default: modalities.")  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tectum_launch.compile import load_graph
-from tectum_launch.embedding import fusion_node
+from tectum_launch.evaluation.judged import judged_of
 from tectum_launch.evaluation.running import Outcome, Task, carried_out
 from tectum_launch.evaluation.variations import Variation, variations_of
 
@@ -27,6 +27,7 @@ class Evaluation:
     truth: str = ""
     """A topic, or a CSV file; empty: the recording's topic `*/truth`."""
     node: str = ""
+    """The fusion node, as `NODE/HEAD` where it has several heads; empty: the only one."""
     groups: tuple[str, ...] = ("modalities",)
     """What is tried beside each graph as it is: some of `groups.GROUPS`."""
     claimed: bool = False
@@ -49,9 +50,9 @@ class Evaluation:
 
     def variations(self, graph: str) -> list[Variation]:
         """Return the conditions for a graph."""
-        node = fusion_node(load_graph(graph, self.settings), self.node)
+        node, head = judged_of(load_graph(graph, self.settings), self.node)
         assert node.fusion is not None, "it is a fusion node"
-        return variations_of(node.fusion.plan, self.groups)
+        return variations_of(node.fusion.plan.seen_by(head), self.groups)
 
 
 def evaluate(

@@ -11,7 +11,8 @@ from tectum.message import Value
 from tectum.result_stream import Result
 from tectum_launch.compile import load_graph
 from tectum_launch.embedded_log import EmbeddedLog
-from tectum_launch.embedding import fusion_node, load_stages
+from tectum_launch.embedding import load_stages
+from tectum_launch.evaluation.judged import judged_of, with_budget
 from tectum_launch.evaluation.scoring import Answer, Scores, scored
 from tectum_launch.evaluation.truth import read_truth
 from tectum_launch.evaluation.variations import Variation
@@ -27,6 +28,7 @@ class Task:
     graph: str
     settings: tuple[str, ...]
     node: str
+    """`NODE`, or `NODE/HEAD` where it has several; empty: the only one."""
     log: Path
     truth: str
     variation: Variation
@@ -58,17 +60,18 @@ def carried_out(task: Task) -> Outcome:
         TectumError: the graph, the recording or the truth is wrong.
     """
     graph = load_graph(task.graph, task.settings)
-    node = fusion_node(graph, task.node)
+    node, head = judged_of(graph, task.node)
     assert node.fusion is not None, "it is a fusion node"
     plan, stages = load_stages(graph, node)
     if task.variation.budget_ns:
-        plan = replace(plan, budget_ns=task.variation.budget_ns)
+        plan = with_budget(plan, head, task.variation.budget_ns)
     times = stage_times(node.fusion, {}, {})
     if task.claimed:
         times = replace(times, table=times.claims)
     found = EmbeddedLog(plan, stages, task.log, times=times, faults=task.variation.faults)
     outcome = Outcome()
-    answers = list(_answers(found, outcome))
+    judged = (result for result in found if result.document.get("head", "") == head)
+    answers = list(_answers(judged, outcome))
     outcome.scores = scored(answers, read_truth(task.log, task.truth))
     return outcome
 

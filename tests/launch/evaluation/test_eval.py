@@ -68,6 +68,35 @@ def test_two_graphs_and_worse_stamps_are_compared_by_several_processes(drive):
     assert amounts == [0, 25, 50, 75, 150]
 
 
+def test_of_several_heads_one_is_judged_under_its_own_budgets(drive):
+    graph, file = drive / "heads.yaml", drive / "heads.json"
+    graph.write_text(
+        "graph: heads\ninclude: [driving]\nnodes:\n  perception:\n    head: null\n    accept: []\n"
+        "    heads:\n"
+        "      result:  {intermediate: driving/head, accept: [[camera], [lidar]]}\n"
+        "      warning: {late: product, inputs: [siren], budget: 60ms}\n"
+    )
+    words = ["eval", str(drive / "drive.mcap"), "--graph", str(graph), "--claimed"]
+    none = CliRunner().invoke(main, words)
+    assert none.exit_code == 2, none.stderr
+    assert (
+        "'perception' has several heads, and one is judged at a time; choose with --node one of: "
+        "perception/result, perception/warning"
+    ) in none.stderr
+    done = CliRunner().invoke(
+        main,
+        [
+            *words, "--node", "perception/warning", "--json", str(file), "--try", "budgets",
+            "--workers", "1",
+        ],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(file.read_text())["graphs"].values()
+    assert [item["amount"] for item in found["conditions"]] == [0, 15, 30, 45, 90]
+    triggers = {sum(item["outcomes"].values()) for item in found["conditions"]}
+    assert len(triggers) == 1
+
+
 def test_a_recording_without_truth_is_told(drive):
     done = CliRunner().invoke(
         main,
