@@ -154,11 +154,19 @@ def _fusion_parts(
 ) -> dict[str, FusionPart]:
     """Return the compiled parts of the fusion nodes that have no errors."""
     available = cores or len(os.sched_getaffinity(0))
-    compiler = FusionCompiler(document, wiring, graph, available)
+    compiler = FusionCompiler(document, wiring, graph)
     parts = {
-        draft.name: compiler.part(draft.name, draft.fusion) for draft in drafts if draft.fusion
+        draft.name: compiler.part(draft.name, draft.fusion, _cores_of(draft, available))
+        for draft in drafts
+        if draft.fusion
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def _cores_of(draft: Draft, available: int) -> int:
+    """Return how many cores the process of a node may run on."""
+    own = draft.entry.cpu if draft.entry else None
+    return min(available, len(own)) if own else available
 
 
 def _node(

@@ -31,10 +31,12 @@ class FusionCompiler:
     wiring: Wiring
     graph: GraphConfig | None
     """None where the top level of the file is wrong."""
-    cores: int
 
-    def part(self, node: str, pieces: FusionPieces) -> FusionPart | None:
-        """Return the part of the fusion node `node`, or None where findings say why not."""
+    def part(self, node: str, pieces: FusionPieces, cores: int) -> FusionPart | None:
+        """Return the part of the fusion node `node`, or None where findings say why not.
+
+        Its process may run on `cores` cores.
+        """
         path: KeyPath = ("nodes", node)
         for name in (pieces.trigger, *pieces.also_trigger):
             if name and name not in pieces.inputs:
@@ -55,7 +57,7 @@ class FusionCompiler:
         whole = len(heads) == len(config.heads or ("",)) and len(topics) == len(config.inputs)
         if not whole or not budgets_ns:
             return None
-        source = FusionSource(node, config, budgets_ns, topics, encoders, heads, self.cores)
+        source = FusionSource(node, config, budgets_ns, topics, encoders, heads, cores)
         stages = {stage.plan.name: stage for stage in (*encoders.values(), *heads.values())}
         return FusionPart(fusion_plan(source), stages, config.device.model_dump(mode="json"))
 

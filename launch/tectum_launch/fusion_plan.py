@@ -39,7 +39,7 @@ class FusionSource:
     heads: Mapping[str, ResolvedStage]
     """Name -> head."""
     cores: int
-    """Computations that the machine can do at a time."""
+    """Computations that can be done at a time where it runs."""
 
     @property
     def budget_ns(self) -> int:

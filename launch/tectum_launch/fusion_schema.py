@@ -135,7 +135,8 @@ class FusionConfig(NodeConfig):
     budget: Budget | None = None
     """Default: the graph's."""
     lanes: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Computations at a time; default: the processor's cores, at most the number of stages."""
+    """Computations at a time; default: the cores that it may run on, at most the number of
+    stages."""
     substitute: bool = True
     """While the trigger's input is silent, triggers come at its learned period."""
     late: Literal["shed", "deliver"] = "shed"

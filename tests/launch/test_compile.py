@@ -113,6 +113,11 @@ def test_lanes_are_at_most_the_cores_and_the_stages(write_graph):
     ]
 
 
+def test_a_node_that_is_bound_to_fewer_cores_has_fewer_lanes(write_graph):
+    text = GOOD.replace("    lanes: 2\n", "    cpu: 0\n")
+    assert load_graph(str(write_graph(text)), cores=8).nodes[2].fusion.plan.lanes == 1
+
+
 def test_an_input_without_a_rule_takes_the_nearest_within_half_its_period(write_graph):
     path = write_graph(
         GOOD.replace("align: {window: {duration: 3s, lead: -20ms, coverage: 0.8}}", "")
