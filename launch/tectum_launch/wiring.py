@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 
 from tectum.clock import NS_PER_S
+from tectum.transport.topics import matched
 from tectum_launch.document import Document
 from tectum_launch.draft import Draft
 from tectum_launch.findings import KeyPath, allowed_names
@@ -81,8 +81,8 @@ class _Matcher:
                 message = f"no node publishes {pattern!r}{allowed_names(pattern, known)}"
                 self.document.report(path, message, value=pattern)
             return []
-        others = [topic.name for topic in known.values() if topic.node != node]
-        found = [name for name in others if fnmatchcase(name, pattern)]
+        others = {name: topic.kind.value for name, topic in known.items() if topic.node != node}
+        found = matched(pattern, others)
         if not found and not self.unknown:
             message = f"{pattern!r} matches no topic{allowed_names(pattern, known)}"
             self.document.report(path, message, value=pattern, level="warning")

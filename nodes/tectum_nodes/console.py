@@ -1,9 +1,9 @@
 """The console: a graph at a glance, in the terminal where it was launched.
 
 Shows, live, each input's state, rate and age, what was fused, the outcomes, and the latency against
-the budget, for every fusion node of the graph. The launcher lends it the terminal (`TERMINAL`);
-without one (a pipe, a CI job) it says a line every two seconds instead. It only listens: a slow
-terminal costs the graph nothing.
+the budget, for every fusion node of the graph; where one has several heads, for each of them. The
+launcher lends it the terminal (`TERMINAL`); without one (a pipe, a CI job) it says a line every two
+seconds instead. It only listens: a slow terminal costs the graph nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from tectum.clock import NS_PER_MS, NS_PER_S
-from tectum.message import Kind
+from tectum.message import Kind, Message
 from tectum.node.base import Context, Node, NodeConfig
 from tectum.node.fields import Duration, Rate
-from tectum_nodes.console_board import Board
+from tectum_nodes.console_board import Board, boards_of
 from tectum_nodes.console_screen import Screen
 
 __all__ = ["TERMINAL", "ConsoleConfig", "ConsoleNode"]
@@ -48,12 +48,13 @@ class ConsoleNode(Node):
     @classmethod
     def topics_of(cls, config: ConsoleConfig) -> tuple[str, ...]:
         """Return the results and the health of the fusion nodes."""
-        return (f"{config.node}/result", f"{config.node}/health")
+        return (f"{config.node}/*:result", f"{config.node}/health")
 
     def __init__(self, config: Any) -> None:
         """Open nothing yet."""
         super().__init__(config)
         self._boards: dict[str, Board] = {}
+        """Topic of results -> what is known of it."""
         self._exit = ExitStack()
         self._screen: Screen | None = None
 
@@ -62,7 +63,7 @@ class ConsoleNode(Node):
         for name, record in context.run["nodes"].items():
             plan = record.get("config", {}).get("plan")
             if plan is not None and self.config.node in ("*", name):
-                self._boards[name] = Board(name, plan)
+                self._boards |= boards_of(name, plan)
         self._subscriber = context.subscribe(self.topics_of(self.config))
         path = os.environ.get(TERMINAL)
         if path:
@@ -93,10 +94,17 @@ class ConsoleNode(Node):
         for received in self._subscriber.drain():
             if received.message is None or received.message.header.kind is Kind.LATCHED:
                 continue
-            board = self._boards.get(received.message.header.topic.partition("/")[0])
-            if board is not None:
-                board.take(received.message, context.clock.now_ns())
+            self._take(received.message, context.clock.now_ns())
             received.message.release()
+
+    def _take(self, message: Message, now_ns: int) -> None:
+        """Give a result to the board of its topic, health to every board of its node."""
+        node, _, _ = message.header.topic.partition("/")
+        for topic, board in self._boards.items():
+            if message.header.topic == topic or (
+                message.header.kind is Kind.HEALTH and topic.startswith(f"{node}/")
+            ):
+                board.take(message, now_ns)
 
     def _show(self, context: Context, now_ns: int, elapsed_ns: int) -> None:
         from rich.console import Group  # noqa: PLC0415 - where it is used

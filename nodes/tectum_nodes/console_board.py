@@ -1,7 +1,8 @@
-"""What the console knows of a fusion node: taken from its results and health, drawn elsewhere.
+"""What the console knows of a fusion node or one of its heads, from results and health.
 
-Pure bookkeeping with explicit time. Rates come from two health messages a few seconds apart; what
-is counted is counted from the console's own beginning, so that a late console tells no lies.
+Pure bookkeeping with explicit time; it is drawn elsewhere. Rates come from two health messages a
+few seconds apart; what is counted is counted from the console's own beginning, so that a late
+console tells no lies.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.message import AnyArray, Kind, Message
 
-__all__ = ["Board", "InputState"]
+__all__ = ["Board", "InputState", "boards_of"]
 
 _REMEMBERED = 60
 _RATE_OVER_NS = 3 * NS_PER_S
@@ -47,8 +48,26 @@ class InputState:
             self.rate_hz = (after - before) * NS_PER_S / (last_ns - first_ns)
 
 
+def boards_of(node: str, plan: Mapping[str, Any]) -> dict[str, Board]:
+    """Return a board for the answers of each head of a fusion node, by their topics."""
+    heads = plan.get("heads", ())
+    if not heads:
+        return {f"{node}/result": Board(node, plan)}
+    return {
+        f"{node}/{head['name']}": Board(
+            f"{node}/{head['name']}",
+            {
+                **plan,
+                "budget_ns": head["budget_ns"],
+                "inputs": [item for item in plan["inputs"] if item["name"] in head["inputs"]],
+            },
+        )
+        for head in heads
+    }
+
+
 class Board:
-    """The present state of one fusion node."""
+    """The present state of one fusion node, or of one of several heads."""
 
     def __init__(self, node: str, plan: Mapping[str, Any]) -> None:
         """Know nothing of `node` but its plan document."""

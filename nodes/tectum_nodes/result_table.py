@@ -27,6 +27,8 @@ def table_row(result: Message, most: int) -> dict[str, Any]:
     """
     document = _document(result)
     row = {name: document.get(name, "") for name in _FACTS}
+    if "head" in document:  # of a fusion node with several
+        row["head"] = document["head"]
     row["flags"] = " ".join(document.get("flags", ()))
     for name, entry in document.get("inputs", {}).items():
         row[f"{name}.status"] = entry.get("status", "")

@@ -32,8 +32,8 @@ class SinkConfig(NodeConfig):
 
     path: str
     """The file, `.csv` or `.jsonl`; what it holds is kept, what comes is added at its end."""
-    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("*/result",)
-    """The topics of the results."""
+    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("*:result",)
+    """The topics of the results; default: every head of every fusion node."""
     values: Annotated[int, Field(ge=0)] = 16
     """Outputs of more numbers than this are left out."""
 

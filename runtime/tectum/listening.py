@@ -14,7 +14,6 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tectum.rundir import find_run, is_alive, read_run
 from tectum.transport.base import Received
 from tectum.transport.joining import Delivery
 from tectum.transport.subscriber import DEFAULT_HOLD, ZmqSubscriber
+from tectum.transport.topics import matched
 
 __all__ = ["Listening", "listen", "matching_topics"]
 
@@ -73,7 +73,8 @@ def listen(
     """Give what arrives on the topics that match `patterns`.
 
     Args:
-        patterns: topics, `*` for any part of one: `camera/image`, `*/audio`.
+        patterns: topics, `*` for any part of one: `camera/image`, `*/audio`; `*:result`: all of a
+            kind.
         run: id or folder of a run; None for the newest one that lives.
         queue: how many messages per publisher are kept for a listener that lags behind.
         hold: how many large payloads may be kept where they were written; 0: none is looked at
@@ -110,13 +111,14 @@ def matching_topics(patterns: Iterable[str], document: Mapping[str, Any]) -> lis
         DataError: a pattern matches none.
     """
     known: Mapping[str, Any] = document["topics"]
-    matched: set[str] = set()
+    kinds = {topic: record["kind"] for topic, record in known.items()}
+    wanted: set[str] = set()
     for pattern in patterns:
-        found = [topic for topic in known if fnmatchcase(topic, pattern)]
+        found = matched(pattern, kinds)
         if not found:
             names = ", ".join(known) or "none"
             near = nearest_name(pattern, known)
             msg = f"run {document['id']} has no topic {pattern!r} (it has: {names}){near}"
             raise DataError(msg)
-        matched.update(found)
-    return [topic for topic in known if topic in matched]
+        wanted.update(found)
+    return [topic for topic in known if topic in wanted]

@@ -160,6 +160,15 @@ def test_the_time_of_every_head_counts_in_the_lanes_and_against_its_own_budget(w
     assert found[0].place.line == 20
 
 
+def test_the_console_and_the_sink_hear_every_head(write_graph):
+    others = "  console: {run: console}\n  sink: {run: sink, path: out.csv}\n"
+    named = GOOD.replace("      result: {late", "      map: {late")
+    graph = load_graph(str(write_graph(named + others)), cores=4)
+    hears = {node.name: node.subscribes for node in graph.nodes}
+    assert hears["sink"] == ("perception/map", "perception/warning")
+    assert hears["console"] == ("perception/map", "perception/warning", "perception/health")
+
+
 def test_every_head_is_drawn(write_graph):
     graph = load_graph(str(write_graph(GOOD)), cores=4)
     words = graph_text(graph)

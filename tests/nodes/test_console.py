@@ -22,7 +22,7 @@ from tectum.testing import FakeClock, MemoryContext
 from tectum.transport.memory import MemoryBus
 from tectum_nodes.console import TERMINAL, ConsoleNode
 from tectum_nodes.console_answers import answer_picture, answer_words, bar
-from tectum_nodes.console_board import Board
+from tectum_nodes.console_board import Board, boards_of
 from tectum_nodes.console_view import board_line, board_view
 
 MS = 1_000_000
@@ -102,6 +102,21 @@ def test_an_answer_stays_after_its_message_is_gone() -> None:
     message = result("complete")
     board.take(message, 0)
     assert not np.shares_memory(board.arrays["occupancy"], message.array(0))
+
+
+def test_each_of_several_heads_has_a_board_with_its_own_inputs_and_budget() -> None:
+    heads = [
+        {"name": "map", "budget_ns": 100 * MS, "inputs": ["camera", "lidar"]},
+        {"name": "warning", "budget_ns": 30 * MS, "inputs": ["lidar"]},
+    ]
+    boards = boards_of("perception", {**PLAN, "heads": heads})
+    assert {
+        topic: (board.node, board.budget_ms, list(board.inputs)) for topic, board in boards.items()
+    } == {
+        "perception/map": ("perception/map", 100, ["camera", "lidar"]),
+        "perception/warning": ("perception/warning", 30, ["lidar"]),
+    }
+    assert list(boards_of("perception", PLAN)) == ["perception/result"]
 
 
 # -- what it says
@@ -314,4 +329,4 @@ def test_a_terminal_that_takes_nothing_holds_nobody_up(
 
 def test_only_the_fusion_node_that_is_asked_for_is_shown(tmp_path: Path) -> None:
     config = ConsoleNode.Config(node="perception")
-    assert ConsoleNode.topics_of(config) == ("perception/result", "perception/health")
+    assert ConsoleNode.topics_of(config) == ("perception/*:result", "perception/health")

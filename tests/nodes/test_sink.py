@@ -94,6 +94,29 @@ def test_a_table_has_a_row_per_result_and_a_column_per_number(tmp_path):
     }
 
 
+def test_answers_of_all_heads_are_written_with_the_name_of_each(tmp_path):
+    path = tmp_path / "drive.csv"
+    context = MemoryContext("sink", run={"topics": {
+        "perception/map": {"node": "perception", "kind": "result"},
+        "perception/warning": {"node": "perception", "kind": "result"},
+        "perception/health": {"node": "perception", "kind": "health"},
+    }})  # fmt: skip
+    fusion = MemoryContext("perception", bus=context.bus)
+    node = SinkNode(SinkNode.Config(path=str(path)))
+    node.open(context)
+    for head, outcome in (("map", "complete"), ("warning", "shed"), ("map", "partial")):
+        document = {"node": "perception", "head": head, "outcome": outcome}
+        fusion.publish(head, Kind.RESULT, stamp_ns=1, fields={"result": document})
+    context.stop()
+    node.run(context)
+    node.close()
+    assert [(row["head"], row["outcome"]) for row in table(path)] == [
+        ("map", "complete"),
+        ("warning", "shed"),
+        ("map", "partial"),
+    ]
+
+
 def test_results_before_the_first_answer_are_held_back_and_not_lost(tmp_path):
     path = tmp_path / "drive.csv"
     graph = _Graph(path)

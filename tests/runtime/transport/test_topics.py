@@ -5,7 +5,15 @@ import pytest
 from tectum.errors import ConfigError
 from tectum.transport.topics import resolve, topic_name
 
-TOPICS = ("camera/image", "camera/calibration", "lidar/points", "fusion.2/result")
+TOPICS = {
+    "camera/image": {"node": "camera", "kind": "image"},
+    "camera/calibration": {"node": "camera", "kind": "tensor"},
+    "lidar/points": {"node": "lidar", "kind": "points"},
+    "fusion.2/result": {"node": "fusion.2", "kind": "result"},
+    "fusion.2/warning": {"node": "fusion.2", "kind": "result"},
+    "fusion.2/health": {"node": "fusion.2", "kind": "health"},
+}
+ANSWERS = ("fusion.2/result", "fusion.2/warning")
 
 
 @pytest.mark.parametrize(
@@ -14,11 +22,15 @@ TOPICS = ("camera/image", "camera/calibration", "lidar/points", "fusion.2/result
         (["camera/image"], ("camera/image",)),
         (["camera/*"], ("camera/image", "camera/calibration")),
         (["*/points", "camera/image"], ("camera/image", "lidar/points")),
-        (["*"], TOPICS),
-        (["*", "camera/image", "*"], TOPICS),
+        (["*"], tuple(TOPICS)),
+        (["*", "camera/image", "*"], tuple(TOPICS)),
         (["nothing/*"], ()),
         (["fusionX2/*"], ()),
-        (["fusion.2/*"], ("fusion.2/result",)),
+        (["fusion.2/*"], (*ANSWERS, "fusion.2/health")),
+        (["*:result"], ANSWERS),
+        (["fusion.2/*:result", "*:image"], ("camera/image", *ANSWERS)),
+        (["camera/*:result"], ()),
+        (["camera/*:pictures"], ()),
         (["camera/@health", "lidar/points"], ("lidar/points", "camera/@health")),
         ([], ()),
     ],
