@@ -29,6 +29,9 @@ __all__ = ["Handed", "RobotProcess"]
 _PROGRAM = Path(__file__).with_name("robot.py")
 _READY_NS = 50 * NS_PER_S
 _GRACE_S = 0.7
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "134217728"}
+"""For the C library: what one large message took is kept for the next, else its pages are given
+back and cleared anew for every copy that rclpy makes of it."""
 _FD = "<descriptor>"
 """Stands in a command for the number of the socket that is inherited."""
 _SOURCED = 'program=("$1" "$2" "$3"); shift 3; for file; do . "$file"; done; exec "${program[@]}"'
@@ -215,4 +218,4 @@ def _memory() -> IO[bytes]:
 def _environment() -> dict[str, str]:
     """Return the environment without what is of our own Python."""
     own = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONSAFEPATH", "__PYVENV_LAUNCHER__")
-    return {key: value for key, value in os.environ.items() if key not in own}
+    return _KEEP_MEMORY | {key: value for key, value in os.environ.items() if key not in own}

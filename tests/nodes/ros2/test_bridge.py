@@ -107,6 +107,21 @@ def test_a_python_without_rclpy_is_said_with_the_way_out(tmp_path, sourced):
     assert "has no rclpy (No module named 'rclpy'): source ROS 2's setup.bash before" in text
 
 
+@pytest.mark.realtime
+@pytest.mark.parametrize("own", ["", "123456"])
+def test_the_robots_half_keeps_the_memory_of_large_messages(tmp_path, monkeypatch, own):
+    python, said = tmp_path / "python3", tmp_path / "said"
+    python.write_text(f'#!/bin/sh\necho "$MALLOC_TRIM_THRESHOLD_" > {said}\nexit 1\n')
+    python.chmod(0o700)
+    if own:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", own)
+    node = Ros2Bridge(config(python=str(python)))
+    with pytest.raises(DeviceError):
+        node.open(MemoryContext("ros", folder=tmp_path, clock=GraphClock()))
+    node.close()
+    assert said.read_text().strip() == (own or "134217728")
+
+
 # -- the way between the halves
 
 

@@ -105,11 +105,12 @@ def test_a_cloud_comes_back_and_a_plain_one_is_a_view_of_its_bytes(store):
 
 
 def test_points_without_a_place_are_left_out_as_before():
-    points = np.arange(12, dtype=np.float32).reshape(4, 3)
-    points[2, 0] = np.nan
-    data = written("sensor_msgs/msg/PointCloud2", message(Kind.POINTS, points, names=list("xyz")))
+    points, names = np.arange(24, dtype=np.float32).reshape(6, 4), ["x", "y", "z", "intensity"]
+    points[0, 3] = np.nan  # it has a place
+    points[2, 0], points[3, 1], points[5, 2] = np.nan, np.inf, -np.inf
+    data = written("sensor_msgs/msg/PointCloud2", message(Kind.POINTS, points, names=names))
     (found,) = read_message("sensor_msgs/msg/PointCloud2", data).arrays
-    assert np.array_equal(found, points[[0, 1, 3]])
+    assert np.array_equal(found, points[[0, 1, 4]], equal_nan=True)
 
 
 @pytest.mark.parametrize("known", [True, False])
