@@ -78,8 +78,7 @@ class Kind(StrEnum):
     """On a data topic: the source has ended, nothing follows. Takes no sequence number."""
 
 
-@dataclass(frozen=True, slots=True)
-class BufferSpec:
+class BufferSpec(NamedTuple):
     """Dtype name and shape of one buffer."""
 
     dtype: str

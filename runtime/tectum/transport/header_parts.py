@@ -18,6 +18,7 @@ __all__ = [
     "INT63",
     "MAX_BUFFERS",
     "NO_FIELDS",
+    "SCALARS",
     "buffer_spec",
     "buffers_of",
     "fields_of",
@@ -31,7 +32,8 @@ MAX_DEPTH = 32
 INT63 = 2**63
 NO_FIELDS: Mapping[str, Value] = MappingProxyType({})
 _ITEM_BYTES = {name: np.dtype(name).itemsize for name in DTYPES}
-_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+"""Types of values that hold nothing, and cannot be changed."""
 
 
 def text_of(document: Mapping[str, Any], key: str) -> str:
@@ -49,7 +51,7 @@ def fields_of(value: object) -> Mapping[str, Value]:
     if not isinstance(value, dict):
         refuse("fields (x)", type(value).__name__, "a map")
     for key, item in value.items():
-        if type(key) is not str or type(item) not in _SCALARS:
+        if type(key) is not str or type(item) not in SCALARS:
             break
     else:
         return value
@@ -71,7 +73,7 @@ def _items(container: object) -> list[object]:
         items = container
     else:
         refuse("value of a field", type(container).__name__, "plain data")
-    return [item for item in items if type(item) not in _SCALARS]
+    return [item for item in items if type(item) not in SCALARS]
 
 
 def reference_of(value: object) -> Reference:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tectum.message import BufferSpec, Header, Kind, Value
 
-__all__ = ["kind_trouble"]
+__all__ = ["kind_trouble", "trouble_of"]
 
+_Fields = Mapping[str, Value]
+_Buffers = Sequence[BufferSpec]
 _IMAGES: Mapping[object, tuple[str, int]] = {
     "mono8": ("uint8", 2),
     "mono16": ("uint16", 2),
@@ -24,12 +26,13 @@ _IMAGES: Mapping[object, tuple[str, int]] = {
 
 def kind_trouble(header: Header) -> str | None:
     """Return what is wrong with fields and buffers for the header's kind, or None."""
-    rule = _RULES.get(header.kind)
-    return rule(header.fields, header.buffers) if rule else None
+    return trouble_of(header.kind, header.fields, header.buffers)
 
 
-_Fields = Mapping[str, Value]
-_Buffers = Sequence[BufferSpec]
+def trouble_of(kind: Kind, fields: _Fields, buffers: _Buffers) -> str | None:
+    """Return what is wrong with fields and buffers for a kind, or None."""
+    rule = _RULES.get(kind)
+    return rule(fields, buffers) if rule else None
 
 
 def _image(fields: _Fields, buffers: _Buffers) -> str | None:

@@ -130,6 +130,8 @@ class Port:
 
         Who has subscribed to it in no other form than the plain one understands nothing else.
         """
+        if not self._heard:
+            return 0
         count = self._subscribed
         readers = count[shared_topic(topic)]
         return readers if count[topic_frame(topic)] <= readers + count[inline_topic(topic)] else 0

@@ -9,15 +9,13 @@ extension types, no trailing bytes, no pickle.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, cast
-
-import msgpack
-import numpy as np
+from struct import error as StructError
+from typing import Any, NoReturn
 
 from tectum.errors import ContractError, WireError
 from tectum.message import Header, Kind
+from tectum.transport.header_layout import VERSION, laid_out
 from tectum.transport.header_parts import (
     INT63,
     MAX_BUFFERS,
@@ -27,20 +25,19 @@ from tectum.transport.header_parts import (
     reference_of,
     text_of,
 )
+from tectum.transport.header_template import learn, recall
 from tectum.transport.kinds import kind_trouble
+from tectum.transport.packing import MAX_HEADER_BYTES, unpack
 from tectum.transport.reference import Reference
 from tectum.transport.refusing import refuse
 from tectum.transport.topic_frames import MAX_TOPIC_BYTES, topic_frame, topic_of
 
-__all__ = ["VERSION", "decode", "decode_reference", "encode", "encode_header"]
+__all__ = ["VERSION", "decode", "decode_reference", "decode_unknown", "encode", "encode_header"]
 
-VERSION = 1
-MAX_HEADER_BYTES = 4 * 1024 * 1024
 _INTEGERS = {"q": 0, "t": -INT63, "d": 0, "e": 0, "s": -INT63, "i": 0}
 """Key of a number -> the least that it may be."""
 _OPTIONAL = ("d", "e")
 _KINDS = {kind.value: kind for kind in Kind}
-_threads = threading.local()
 
 
 def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, bytes]:
@@ -54,30 +51,18 @@ def encode(header: Header, reference: Reference | None = None) -> tuple[bytes, b
 
 def encode_header(header: Header, reference: Reference | None = None) -> bytes:
     """Return the header frame alone; see `encode`."""
-    trouble = kind_trouble(header)
-    if trouble is not None:
-        msg = f"{header.topic}: {trouble}"
-        raise ContractError(msg)
-    document: dict[str, object] = {
-        "v": VERSION,
-        "k": header.kind,
-        "i": header.incarnation,
-        "q": header.seq,
-        "t": header.stamp_ns,
-        "s": header.sent_ns,
-        "b": [(spec.dtype, spec.shape) for spec in header.buffers],
-    }
-    if header.span_ns:
-        document["d"] = header.span_ns
-    if header.error_ns:
-        document["e"] = header.error_ns
-    if header.frame_id:
-        document["f"] = header.frame_id
-    if header.fields:
-        document["x"] = header.fields
-    if reference is not None:
-        document["p"] = reference
-    packed = _pack(header.topic, document)
+    try:
+        packed = laid_out(header, reference)
+    except WireError as error:
+        msg = f"{header.topic}: {error}"
+        raise ContractError(msg) from error
+    except StructError as error:
+        msg = f"{header.topic}: a number of the header is not one of 64 bits: {error}"
+        raise ContractError(msg) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        allowed = "null, bool, int, float, str, bytes, list or map"
+        msg = f"{header.topic}: a field is not {allowed}: {error}"
+        raise ContractError(msg) from error
     if len(packed) > MAX_HEADER_BYTES:
         msg = f"{header.topic}: header of {len(packed)} bytes, at most {MAX_HEADER_BYTES}"
         raise ContractError(msg)
@@ -106,8 +91,18 @@ def decode_reference(
     """
     if not 2 <= len(frames) <= 2 + MAX_BUFFERS:
         refuse("number of frames", len(frames), f"2 to {2 + MAX_BUFFERS}")
+    known = recall(frames)
+    if known is not None:
+        return known
+    header, reference = decode_unknown(frames)
+    learn(frames, header, reference)
+    return header, reference
+
+
+def decode_unknown(frames: Sequence[bytes | memoryview]) -> tuple[Header, Reference | None]:
+    """Return what `decode_reference` does of 2 to 66 frames, remembering nothing."""
     topic = topic_of(bytes(frames[0][: MAX_TOPIC_BYTES + 2]))
-    document = _unpack(frames[1])
+    document = unpack(frames[1])
     get = document.get
     version = get("v")
     if type(version) is not int or version != VERSION:  # True equals 1
@@ -144,55 +139,6 @@ def decode_reference(
     if trouble is not None:
         raise WireError(trouble)
     return header, reference
-
-
-def _pack(topic: str, document: Mapping[str, object]) -> bytes:
-    try:
-        return cast("bytes", _packer().pack(document))
-    except (TypeError, ValueError, OverflowError) as error:
-        msg = f"{topic}: a field is not null, bool, int, float, str, bytes, list or map: {error}"
-        raise ContractError(msg) from error
-
-
-def _packer() -> msgpack.Packer:
-    """Return this thread's packer: a new one for each message costs as much as its packing."""
-    try:
-        return cast("msgpack.Packer", _threads.packer)
-    except AttributeError:
-        _threads.packer = msgpack.Packer(use_bin_type=True, default=_plain)
-        return _threads.packer
-
-
-def _plain(value: object) -> object:
-    """Return what MessagePack can hold for read-only maps and NumPy scalars."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    msg = f"cannot send {type(value).__name__}"
-    raise TypeError(msg)
-
-
-def _unpack(frame: bytes | memoryview) -> dict[str, Any]:
-    if len(frame) > MAX_HEADER_BYTES:
-        refuse("header size", len(frame), f"at most {MAX_HEADER_BYTES} bytes")
-    try:
-        document = msgpack.unpackb(
-            frame, raw=False, strict_map_key=True, ext_hook=_refuse_extension
-        )
-    except WireError:
-        raise
-    except Exception as error:  # msgpack raises a dozen kinds; all mean the same here
-        msg = f"header is not MessagePack: {type(error).__name__}"
-        raise WireError(msg) from error
-    if not isinstance(document, dict):
-        refuse("header", type(document).__name__, "a map")
-    return document
-
-
-def _refuse_extension(code: int, data: bytes) -> object:
-    del data
-    refuse("extension type", code, "none")
 
 
 def _refuse_integers(document: Mapping[str, Any]) -> NoReturn:
