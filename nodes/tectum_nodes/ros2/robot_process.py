@@ -92,7 +92,8 @@ class RobotProcess:
                 pass_fds=(descriptor, *given.values()),
                 env=_environment(),
             )
-        self._control.sendall((json.dumps({**plan, "descriptors": given}) + "\n").encode())
+        with contextlib.suppress(OSError):  # it has ended already: that is seen below
+            self._control.sendall((json.dumps({**plan, "descriptors": given}) + "\n").encode())
         self._control.setblocking(False)
         until_ns = self._clock.now_ns() + _READY_NS
         while self._clock.now_ns() < until_ns:

@@ -116,7 +116,7 @@ def test_the_robots_half_keeps_the_memory_of_large_messages(tmp_path, monkeypatc
     if own:
         monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", own)
     node = Ros2Bridge(config(python=str(python)))
-    with pytest.raises(DeviceError):
+    with pytest.raises(DeviceError, match="ended with exit code 1"):
         node.open(MemoryContext("ros", folder=tmp_path, clock=GraphClock()))
     node.close()
     assert said.read_text().strip() == (own or "134217728")
