@@ -251,7 +251,8 @@ def bridged(rclpy: Any, plan: dict[str, Any], control: Control) -> None:
     Raises:
         Trouble: a type is not installed, or is another than the graph's half writes.
     """
-    node = rclpy.create_node(plan["name"])
+    # rclpy waits anew for all that a node has with every message: no services that nobody asks
+    node = rclpy.create_node(plan["name"], start_parameter_services=False)
     given, ways = plan["descriptors"], beside("way")
     rings = [ways.Ring(given[name]) for name in ("to_graph", "to_ros")]
     way = ways.Way(socket.socket(fileno=given["packets"]), *rings)
