@@ -90,7 +90,8 @@ class OverLink(Middleman):
                     said = {end: end.recv(65_536) for end in ready}
                     if b"" in said.values():
                         return
-                    up.sendall(said.get(down, b""))
+                    with contextlib.suppress(ConnectionError):  # it has ended: hear its last words
+                        up.sendall(said.get(down, b""))
                     for frames in unpacker.feed(said.get(up, b"")):
                         if not self._keeps(frames):
                             down.sendall(packed(frames))
