@@ -57,7 +57,7 @@ class LateConfig(NodeConfig):
     rule: Rule
     """product: product of experts; mean: weighted mean; vote: majority; all: that every one of
     several different facts holds; dempster: with doubt, and the conflict reported; stacker:
-    learned, from `file`."""
+    learned, from `file` or `model`."""
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Input -> weight; default 1."""
     outputs: dict[Name, LateOutputConfig] = Field(default_factory=dict)
@@ -68,6 +68,8 @@ class LateConfig(NodeConfig):
     """dempster: how often an input is wrong although it is certain; default: 0.1."""
     file: str | None = None
     """stacker: its JSON file, beside the graph or in full."""
+    model: str | None = None
+    """stacker: in place of the file a model, by its name or folder."""
     temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Input -> what the logarithms of its scores are divided by, so that they are as sure as they
     are right; default 1."""

@@ -111,7 +111,7 @@ def _head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     if config.run:
         return _callable(name, config.run, config.parameters, "")
     if config.late:
-        return ResolvedStage(StagePlan(name), {"late": _late(config.late, folder)})
+        return _late(name, config.late, folder)
     if config.objects:
         return ResolvedStage(StagePlan(name), {"objects": _given(config.objects)})
     if config.early:
@@ -124,16 +124,37 @@ def _head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
     if manifest.is_over_time:
         msg = f"{manifest.model!r} is a head over time: it belongs into `over_time`, as its `model`"
         raise ConfigError(msg)
+    if manifest.is_stacker:
+        msg = (
+            f"{manifest.model!r} is a stacker of decisions: write head: {{late: {{rule: stacker, "
+            f"model: {config.intermediate.model}}}}}"
+        )
+        raise ConfigError(msg)
     plan = StagePlan(name, tuple(variant.name for variant in manifest.variants))
     settings = {"folder": str(manifest.folder), "contribution": config.intermediate.contribution}
     return ResolvedStage(plan, {"model": settings}, (manifest,))
 
 
-def _late(config: LateConfig, folder: Path) -> dict[str, Any]:
+def _late(name: str, config: LateConfig, folder: Path) -> ResolvedStage:
     given = _given(config)
     if config.file:
         given["file"] = str((folder / Path(config.file).expanduser()).resolve())
-    return given
+    if not config.model:
+        return ResolvedStage(StagePlan(name), {"late": given})
+    rules = {config.rule, *(output.rule for output in config.outputs.values())}
+    if config.file or "stacker" not in rules:
+        msg = (
+            f"late.model: {config.model!r} is for the rule stacker, in place of `file`; here the "
+            f"rule is {config.rule} and file is {config.file!r}: leave one of them out"
+        )
+        raise ConfigError(msg)
+    manifest = read_manifest(find_model(config.model, folder))
+    if not manifest.is_stacker:
+        msg = f"late.model: {manifest.model!r} is no stacker: it has no inputs of kind `scores`"
+        raise ConfigError(msg)
+    given["model"] = str(manifest.folder)
+    variants = tuple(variant.name for variant in manifest.variants)
+    return ResolvedStage(StagePlan(name, variants), {"late": given}, (manifest,))
 
 
 def _early(name: str, config: EarlyConfig, folder: Path) -> ResolvedStage:

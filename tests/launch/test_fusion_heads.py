@@ -58,6 +58,55 @@ def test_a_stackers_file_lies_beside_the_graph(tmp_path: Path) -> None:
     assert _stage(head, {"a": MOOD, "b": MOOD}, tmp_path).outputs[0].name == "mood"
 
 
+STACKER = """
+model: test/stacker
+version: 1
+licence: MIT
+modalities: [a, b]
+inputs:
+  - {name: a, kind: scores, dtype: float32, shape: [1, 2]}
+  - {name: b, kind: scores, dtype: float32, shape: [1, 2]}
+outputs: [{name: mood, role: scores, dtype: float32, shape: [1, 2], labels: [calm, glad]}]
+variants:
+  - {name: fp32, file: one.onnx, latency_ms: {cpu: 0.5}}
+  - {name: int8, file: two.onnx, latency_ms: {cpu: 0.25}}
+"""
+
+
+def test_a_stacker_that_is_a_model_lies_in_a_folder_and_has_variants_and_a_cost(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "model.yaml").write_text(STACKER)
+    config = HeadConfig.model_validate({"late": {"rule": "stacker", "model": "./"}})
+    resolved = resolve_head("head", config, tmp_path)
+    assert resolved.plan.variants == ("fp32", "int8")
+    assert resolved.claims_ns() == {"fp32": 500_000, "int8": 250_000}
+    assert resolved.spec == {"late": {"rule": "stacker", "model": str(tmp_path)}}
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ({"intermediate": "./"}, "stacker of decisions: write head: {late: {rule: stacker, model"),
+        ({"late": {"rule": "mean", "model": "./"}}, "for the rule stacker, .* the rule is mean"),
+        (
+            {"late": {"rule": "stacker", "file": "a.json", "model": "./"}},
+            "in place of `file`; .* file is 'a.json': leave one of them out",
+        ),
+        (
+            {"late": {"rule": "stacker", "model": "driving/head"}},
+            "'driving/head' is no stacker: it has no inputs of kind `scores`",
+        ),
+    ],
+)
+def test_where_a_stacker_does_not_belong_is_said(
+    head: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.yaml").write_text(STACKER)
+    with pytest.raises(ConfigError, match=words):
+        resolve_head("head", HeadConfig.model_validate(head), tmp_path)
+
+
 @pytest.mark.parametrize("track", [True, {"keep": "500ms", "confirm": 3}])
 def test_objects_are_followed_on_request(track: Any, tmp_path: Path) -> None:
     stage = _stage({"objects": {"track": track}}, {"camera": BOXES, "lidar": ()}, tmp_path)

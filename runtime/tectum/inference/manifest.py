@@ -61,8 +61,8 @@ class InputTensor:
 
     name: str
     kind: str
-    """image, audio, points: a sample; embedding, mask, age: of a head; scores, elapsed: of a head
-    over time; state, constant: ours."""
+    """image, audio, points: a sample; embedding, mask, age: of a head; scores: of a stacker and
+    of a head over time; elapsed: of the latter; state, constant: ours."""
     dtype: str
     shape: Shape
     encoding: str = ""
@@ -193,6 +193,12 @@ class Manifest:
     def is_head(self) -> bool:
         """Return whether it fuses embeddings rather than encoding a sample."""
         return bool(self.modalities)
+
+    @property
+    def is_stacker(self) -> bool:
+        """Return whether it fuses the decisions of one moment, not embeddings."""
+        decides = any(tensor.kind == "scores" for tensor in self.inputs)
+        return self.is_head and not self.stateful and decides
 
     @property
     def is_over_time(self) -> bool:

@@ -27,6 +27,7 @@ from tectum.inference.over_time import OverTime
 from tectum.inference.recurrent import RecurrentHead
 from tectum.inference.session import SessionOptions
 from tectum.inference.sessions import Sessions
+from tectum.inference.stacker_model import ModelStacker
 from tectum.inference.stage import OutputSpec, Stage
 
 __all__ = ["SPECS", "build_stage", "model_stage"]
@@ -69,7 +70,11 @@ def build_stage(
     return SPECS[kind](settings, parts)
 
 
-def model_stage(manifest: Manifest, device: Device) -> OnnxEncoder | OnnxHead | RecurrentHead:
+Measurable = OnnxEncoder | OnnxHead | RecurrentHead | LateHead
+"""A model alone, as a stage."""
+
+
+def model_stage(manifest: Manifest, device: Device) -> Measurable:
     """Return the model of `manifest` alone on `device`, as a stage, to be measured or tried.
 
     Raises:
@@ -79,6 +84,8 @@ def model_stage(manifest: Manifest, device: Device) -> OnnxEncoder | OnnxHead | 
         return OnnxEncoder(manifest, name=manifest.model, device=device)
     if manifest.is_over_time:
         return _over_time_alone(manifest, device)
+    if manifest.is_stacker:
+        return _stacker_alone(manifest, device)
     given = {
         name: (OutputSpec(name, "embedding", facts={"modality": name}),)
         for name in manifest.modalities
@@ -94,6 +101,17 @@ def _over_time_alone(manifest: Manifest, device: Device) -> RecurrentHead:
     return RecurrentHead(
         manifest, name=manifest.model, inputs=given, decision=answer.name, device=device
     )
+
+
+def _stacker_alone(manifest: Manifest, device: Device) -> LateHead:
+    """Return a stacker as if each of its modalities were an input of a graph."""
+    answer = manifest.results[0]
+    given = {
+        name: (OutputSpec(answer.name, answer.role, answer.labels, {"modality": name}),)
+        for name in manifest.modalities
+    }
+    learned = ModelStacker(manifest, inputs=given, device=device)
+    return LateHead({"rule": "stacker"}, name=manifest.model, inputs=given, learned=learned)
 
 
 class _Parts:
@@ -133,6 +151,16 @@ class _Parts:
             name=self.name,
             inputs=self.inputs,
             decision=decision,
+            device=self._device(),
+            options=self._options,
+            sessions=self._sessions,
+        )
+
+    def stacker(self, manifest: Manifest) -> ModelStacker:
+        """Return the stacker that `manifest` describes."""
+        return ModelStacker(
+            manifest,
+            inputs=self.inputs,
             device=self._device(),
             options=self._options,
             sessions=self._sessions,
@@ -194,7 +222,10 @@ def _early(settings: Any, parts: _Parts) -> Stage:
 
 
 def _late(settings: Any, parts: _Parts) -> Stage:
-    return LateHead(settings, name=parts.name, inputs=parts.inputs)
+    spec = dict(settings)
+    folder = spec.pop("model", "")
+    learned = parts.stacker(read_manifest(folder)) if folder else None
+    return LateHead(spec, name=parts.name, inputs=parts.inputs, learned=learned)
 
 
 def _objects(settings: Any, parts: _Parts) -> Stage:
