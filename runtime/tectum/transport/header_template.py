@@ -1,7 +1,8 @@
 """What a reader remembers of headers that came, so that the next one need not be taken apart anew.
 
 Of each topic and kind, that is the last header laid out as Tectum does it (see `header_layout`). If
-the next begins with the same bytes and has its numbers in the same places, it says the same.
+the next begins with the same bytes and has its numbers in the same places, it says the same; but
+for the last of the fields, which may count.
 Nothing is refused here: whatever is not like that, or breaks a rule, is left to who looks at
 everything. Bytes are compared, never values: some are equal and not the same (`1` and `True`).
 """
@@ -16,12 +17,14 @@ from typing import NamedTuple, cast
 from tectum.errors import WireError
 from tectum.message import BufferSpec, Header, Kind, Value
 from tectum.transport.header_layout import (
+    COUNTER,
     MARKS,
     MARKS_THERE,
     NUMBERS,
     NUMBERS_THERE,
     REMEMBERED,
     REST,
+    UNSIGNED,
     standing,
 )
 from tectum.transport.header_parts import INT63, SCALARS, buffers_of, fields_of
@@ -38,6 +41,8 @@ _KEY_BYTES = 10
 TEMPLATES = 1024
 """How many are kept."""
 _KEYS_OF_REST = {"b", "x"}
+_PROBE = 0xFEDCBA9876543210
+"""A number that MessagePack has in eight bytes alone."""
 
 
 class _Rest(NamedTuple):
@@ -53,6 +58,8 @@ class _Rest(NamedTuple):
     """None: there are lists in lists or maps in them, and they are unpacked again."""
     lists: tuple[str, ...]
     """Keys of fields that are lists: a reader gets copies."""
+    counter: str | None
+    """Key of the last field, if its number is the last eight bytes."""
 
 
 @dataclass(slots=True)
@@ -96,15 +103,21 @@ def recall(frames: _Frames) -> tuple[Header, Reference | None] | None:
     if seq | span_ns | error_ns >= INT63 or (place and max(place) >= INT63):
         return None
     packed, rest = frame[end:], template.rest
-    if packed != rest.packed:
+    buffers, counter = rest.buffers, rest.counter
+    fields: Mapping[str, Value] | None = None
+    if tuple(map(len, frames[2:])) == rest.sizes and place[2:] == rest.nbytes:
+        if packed == rest.packed:
+            fields = _fields(rest)
+        elif counter is not None and packed[: -COUNTER.size] == rest.packed[: -COUNTER.size]:
+            (number,) = COUNTER.unpack_from(packed, len(packed) - COUNTER.size)
+            fields = {**_fields(rest), counter: number}
+            if trouble_of(template.kind, fields, buffers):
+                return None
+    if fields is None:
         known = _changed(packed, template, frames, reference)
         if known is None:
             return None
         buffers, fields = known
-    elif tuple(map(len, frames[2:])) != rest.sizes or place[2:] != rest.nbytes:
-        return None
-    else:
-        buffers, fields = rest.buffers, _fields(rest)
     header = Header(
         template.topic,
         template.kind,
@@ -190,15 +203,31 @@ def _rest(
         [reference.nbytes] if reference else [],
         _copied(fields, lists) if SCALARS.issuperset(map(type, kept)) else None,
         tuple(lists),
+        _counter(packed, fields),
     )
 
 
-def _fields(rest: _Rest) -> Mapping[str, Value]:
+def _counter(packed: bytes, fields: Mapping[str, Value]) -> str | None:
+    """Return the key of the last field, if it changes with the last eight bytes and nothing else.
+
+    Then it does so for any of them: how MessagePack goes on is said in front of a number.
+    """
+    if packed[-COUNTER.size - 1 : -COUNTER.size] != UNSIGNED or not fields:
+        return None
+    *_, last = fields
+    try:
+        probe = unpack(REST + packed[: -COUNTER.size] + COUNTER.pack(_PROBE)).get("x")
+    except WireError:
+        return None
+    return last if probe == {**fields, last: _PROBE} != fields else None
+
+
+def _fields(rest: _Rest) -> dict[str, Value]:
     """Return fields that the reader may change as it likes."""
     if rest.fields is None:
         fields: dict[str, Value] = unpack(REST + rest.packed)["x"]
         return fields
-    return _copied(rest.fields, rest.lists)
+    return _copied(rest.fields, rest.lists) if rest.lists else dict(rest.fields)
 
 
 def _copied(fields: Mapping[str, Value], lists: Iterable[str]) -> dict[str, Value]:

@@ -143,8 +143,10 @@ class Inbox:
         if topic not in self._topics:
             self.refuse(OTHER)
             return []
-        account = self._account(topic, header.incarnation)
-        account.begin(seq)
+        account = self._accounts[topic].get(header.incarnation)
+        if account is None or account.base < 0:
+            account = self._account(topic, header.incarnation)
+            account.begin(seq)
         if kind is _PROMISE or kind is _END:
             account.ended |= kind is _END
             return [*self._gap(header, account, seq), Received(message)]

@@ -52,16 +52,16 @@ class PoolReader:
         """
         leases = self._pools.get(reference.pool) or self._opened(reference.pool)
         whole = specs[0] if len(specs) == 1 else buffer_spec("uint8", reference.nbytes)
-        content = leases.take(reference, whole, self._ended)
+        nbytes = whole.nbytes
+        content = leases.take(reference, whole, nbytes, self._ended)
         self._live += 1
-        while self._ended:
-            self._ended.popleft()
-            self._live -= 1
+        if self._ended:
+            self._count_ended()
         if self._live > self._hold:
             content = content.copy()  # the lease ends with the region, right here
             content.flags.writeable = False
         if len(specs) == 1:
-            return (PoolPayload(content, whole.nbytes, whole),)
+            return (PoolPayload(content, nbytes, whole),)
         begins, _ = offsets([spec.nbytes for spec in specs])
         parts = [
             content[begin : begin + spec.nbytes].view(WIRE_DTYPES[spec.dtype]).reshape(spec.shape)
@@ -71,11 +71,32 @@ class PoolReader:
             PoolPayload(part, part.nbytes, spec) for part, spec in zip(parts, specs, strict=True)
         )
 
+    def early(
+        self, reference: Reference, specs: tuple[BufferSpec, ...]
+    ) -> tuple[PoolPayload, ...] | None:
+        """Return the buffers that `reference` will mean when they are written; None: ask then.
+
+        Nothing may be looked at before, so nothing is copied out.
+        """
+        self._count_ended()
+        if self._live >= self._hold:
+            return None
+        try:
+            return self.payloads(reference, specs)
+        except (OvertakenError, WireError):
+            return None  # said when its turn comes
+
     def pass_over(self, reference: Reference) -> None:
         """Say that this reader is done with a message that it never looks at."""
         leases = self._pools.get(reference.pool)
         if leases is not None:
             leases.pass_over(reference)
+
+    def _count_ended(self) -> None:
+        """Take note of leases that have ended, in whatever thread."""
+        while self._ended:
+            self._ended.popleft()
+            self._live -= 1
 
     def _opened(self, name: str) -> _Leases:
         try:
@@ -108,19 +129,21 @@ class _Leases:
         self._file = file
         self._idle: deque[int] = deque()
 
-    def take(self, reference: Reference, spec: BufferSpec, ended: deque[None]) -> AnyArray:
+    def take(
+        self, reference: Reference, spec: BufferSpec, nbytes: int, ended: deque[None]
+    ) -> AnyArray:
         """Return the content of a slot, leased until no array on it is left; add to `ended` then.
 
-        `spec` has no more bytes than the reference.
+        `spec` has `nbytes` bytes, no more than the reference.
         """
         file, slot = self._file, reference.slot
         if not (reference.epoch == file.epoch and 0 <= slot < file.slots):
             msg = f"{file.name} has no slot {slot} in epoch {reference.epoch}"
             raise WireError(msg)
-        if not spec.nbytes <= reference.nbytes <= file.slot_bytes:
+        if not nbytes <= reference.nbytes <= file.slot_bytes:
             msg = f"{file.name}: {reference.nbytes} bytes in a slot of {file.slot_bytes}"
             raise WireError(msg)
-        fd = self._description()
+        fd = self._idle.pop() if self._idle else self._description()
         if not lock(fd, fcntl.F_RDLCK, slot):
             self._idle.append(fd)
             raise OvertakenError
@@ -144,8 +167,6 @@ class _Leases:
 
     def _description(self) -> int:
         """Return an open file of its own, so that its lock is nobody else's."""
-        if self._idle:
-            return self._idle.pop()
         return os.open(f"/proc/self/fd/{self._file.locks}", os.O_RDONLY | os.O_CLOEXEC)
 
     def _unlock(self, fd: int, slot: int) -> None:

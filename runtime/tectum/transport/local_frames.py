@@ -1,7 +1,9 @@
 """Messages on a local link, which is a stream of bytes: how frames are packed and found. Pure.
 
 A message is the number of its frames, the size of each (32 bits each, little-endian), and the
-frames one behind the other: the same frames as on ZeroMQ. Who breaks that cannot be read on.
+frames one behind the other: the same frames as on ZeroMQ. It may be sent before the bytes are there
+to which it refers: then it is marked as begun, and counts when `DONE` follows. Whatever else
+follows takes its place. Who breaks that cannot be read on.
 """
 
 from __future__ import annotations
@@ -11,22 +13,26 @@ from collections.abc import Sequence
 
 from tectum.errors import WireError
 
-__all__ = ["MAX_FRAMES", "MAX_MESSAGE_BYTES", "Unpacker", "packed"]
+__all__ = ["BEGUN", "DONE", "MAX_FRAMES", "MAX_MESSAGE_BYTES", "Unpacker", "packed"]
 
 MAX_FRAMES = 66
 """Topic, header, and 64 buffers."""
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """The largest header, and buffers too small for shared memory."""
+BEGUN = 1 << 31
+"""Beside the number of frames: what the message refers to is not there yet."""
 _COUNT = struct.Struct("<I")
 _SIZES = tuple(struct.Struct(f"<{count}I") for count in range(MAX_FRAMES + 2))
 """For so many numbers."""
+DONE = _COUNT.pack(0)
+"""In place of a message: what the last one refers to is there."""
 
 
-def packed(frames: Sequence[bytes | memoryview]) -> bytes:
+def packed(frames: Sequence[bytes | memoryview], mark: int = 0) -> bytes:
     """Return one message as it goes over a link; the frames are contiguous."""
     count = len(frames)
     sizes = [part.nbytes if isinstance(part, memoryview) else len(part) for part in frames]
-    return b"".join([_SIZES[count + 1].pack(count, *sizes), *frames])
+    return b"".join([_SIZES[count + 1].pack(count | mark, *sizes), *frames])
 
 
 class Unpacker:
@@ -38,11 +44,14 @@ class Unpacker:
         self._rest = bytearray()
         self._needed = 0
         """How many bytes the message has whose beginning is kept, as far as it is known."""
+        self._mark = 0
+        self.begun: list[bytes] | None = None
+        """The frames of a message that has begun, the same object when it is done."""
         self.broken: WireError | None = None
         """What rule of the stream was broken; nothing is found from then on."""
 
     def feed(self, data: bytes) -> list[list[bytes]]:
-        """Return the frames of each message that is whole now."""
+        """Return the frames of each message that is whole and done now."""
         if self._rest:
             self._rest += data
             if len(self._rest) < self._needed:
@@ -61,7 +70,11 @@ class Unpacker:
             for size in sizes:
                 frames.append(data[at : at + size])
                 at += size
-            messages.append(frames)
+            begun, self.begun = self.begun, frames if self._mark else None
+            if frames and not self._mark:
+                messages.append(frames)
+            elif begun is not None and not frames:
+                messages.append(begun)
         return messages
 
     def _sizes(self, data: bytes, at: int, end: int) -> tuple[int, ...] | None:
@@ -70,7 +83,11 @@ class Unpacker:
         self._needed = _COUNT.size
         if room < self._needed or self.broken:
             return None
-        (count,) = _COUNT.unpack_from(data, at)
+        (number,) = _COUNT.unpack_from(data, at)
+        self._mark = number & BEGUN
+        count = number ^ self._mark
+        if number == 0 and self.begun is not None:
+            return ()
         if not 1 <= count <= MAX_FRAMES:
             self.broken = WireError(f"number of frames is {count}; allowed: 1 to {MAX_FRAMES}")
             return None

@@ -3,7 +3,8 @@
 Each publisher on this host is looked for at once, and again and again while it is not there, in a
 thread of its own: it may come later, or come back. Who has a link there is joined by it, and says
 everything on it; who has none is `foreign` and is joined over ZeroMQ for good. So each publisher is
-heard on one path, chosen when it is joined.
+heard on one path, chosen when it is joined. Messages are taken apart when they are read; one that
+has begun is prepared, and given out when its bytes are there.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from tectum.errors import WireError
+from tectum.transport.incoming import Come
+from tectum.transport.intake import Intake
 from tectum.transport.local_frames import Unpacker, packed
 from tectum.transport.local_socket import connected_to, link_path
+from tectum.transport.topic_frames import EARLY
 
 __all__ = ["LocalLinks"]
 
@@ -36,22 +39,21 @@ class LocalLinks:
         endpoints: Iterable[str],
         subscriptions: Sequence[bytes],
         wake: Callable[[], None],
-        refuse: Callable[[WireError], None],
+        intake: Intake,
     ) -> None:
         """Look for the publishers at `endpoints` and say `subscriptions` to those with a link.
 
-        `wake` is called, in any thread, when there is somebody in `foreign`; `refuse` when somebody
-        breaks the rules of the stream and is hung up on.
+        `wake` is called, in any thread, when there is somebody in `foreign`.
         """
         self.foreign: deque[str] = deque()
         """Endpoints of publishers without a link, to be taken out and connected to otherwise."""
-        self._greeting = b"".join(packed([b"\1" + item]) for item in subscriptions)
-        self._wake, self._refuse = wake, refuse
+        self._greeting = b"".join(packed([b"\1" + item]) for item in (EARLY, *subscriptions))
+        self._wake, self._intake = wake, intake
         self._events = select.epoll()
         self.descriptor = self._events.fileno()
         """What is readable while something can be read."""
         self._links: dict[int, _Link] = {}
-        self._come: deque[list[bytes]] = deque()
+        self._come: list[Come] = []
         self._more = True
         """Whether something may be there that was not read."""
         self._lock = threading.Lock()
@@ -62,29 +64,32 @@ class LocalLinks:
         self._seek()
         self._keep_seeking()
 
-    def messages(self) -> Iterator[list[bytes]]:
-        """Yield the frames of each message that has come."""
-        while self._come or self._more:
-            if self._come:
-                yield self._come.popleft()
-            else:
-                self.read()
+    def taken(self, limit: int) -> list[Come]:
+        """Return the messages that have come, at most `limit`."""
+        while self._more and len(self._come) < limit:
+            self.read()
         self._more = True
+        taken, self._come = self._come[:limit], self._come[limit:]
+        return taken
 
     def has_come(self) -> bool:
-        """Return whether messages were read that `messages` has not yielded."""
+        """Return whether messages were read that were not taken."""
         return bool(self._come)
 
-    def read(self) -> None:
-        """Read once from every link that can be read; look for those publishers who have gone."""
+    def read(self) -> bool:
+        """Read once from every link that can be read; look for those publishers who have gone.
+
+        Return False where nothing has come but messages whose bytes are still on their way.
+        """
         self._more = False
         for link in self._readable():
-            nbytes = link.read(self._come)
+            nbytes = link.read(self._come, self._intake)
             self._more |= nbytes == CHUNK_BYTES
             if link.unpacker.broken:
-                self._refuse(link.unpacker.broken)
+                self._intake.refuse_stream(link.unpacker.broken)
             if link.unpacker.broken or not nbytes:
                 self._lose(link)
+        return bool(self._come) or all(link.begun is None for link in list(self._links.values()))
 
     def close(self) -> None:
         """Hang up; what was not taken is dropped."""
@@ -104,6 +109,9 @@ class LocalLinks:
 
     def _lose(self, link: _Link) -> None:
         """Look for the publisher again whose link has ended."""
+        if link.begun is not None:
+            link.begun.cut_off, link.begun.payloads = True, None
+            self._come.append(link.begun)
         with self._lock:
             del self._links[link.socket.fileno()]
             link.socket.close()
@@ -155,6 +163,10 @@ class _Link:
     def __init__(self, endpoint: str, link: socket.socket) -> None:
         self.endpoint, self.socket = endpoint, link
         self.unpacker = Unpacker()
+        self.begun: Come | None = None
+        """What has begun, once it was prepared."""
+        self._prepared: list[bytes] | None = None
+        """Its frames."""
 
     def greet(self, greeting: bytes) -> None:
         """Say what is subscribed.
@@ -170,7 +182,7 @@ class _Link:
             self.socket.close()
             raise
 
-    def read(self, come: deque[list[bytes]]) -> int:
+    def read(self, come: list[Come], intake: Intake) -> int:
         """Add what has come to `come`; return how many bytes that was, 0: the link has ended."""
         try:
             data = self.socket.recv(CHUNK_BYTES)
@@ -178,5 +190,17 @@ class _Link:
             return -1
         except OSError:
             return 0
-        come += self.unpacker.feed(data)
+        for frames in self.unpacker.feed(data):
+            item = self.begun if frames is self._prepared else intake.parsed(frames)
+            if item is not None:
+                come.append(item)
+        if self.unpacker.begun is not self._prepared:
+            self._prepare(intake)
         return len(data)
+
+    def _prepare(self, intake: Intake) -> None:
+        """Take up what has begun, or forget what was."""
+        self._prepared = self.unpacker.begun
+        self.begun = None if self._prepared is None else intake.parsed(self._prepared)
+        if self.begun is not None:
+            intake.prepare(self.begun)

@@ -4,21 +4,24 @@ Sending never waits. What a reader's socket has no room for is kept here, in a q
 everywhere, and sent on whenever the publisher sends or serves. A reader whose queue is full is left
 out until half of it was taken, and that is stated once, at its first message. Readers that have
 died are seen by the next `subscriptions`: the kernel says so at once.
+
+A message whose bytes are still to be copied is `announced`: who said that it takes such messages,
+and waits for nothing else, gets it then, and one word more when it is `sent`. So it wakes up, and
+takes the message apart, while the bytes are copied.
 """
 
 from __future__ import annotations
 
 import logging
 import select
-import socket
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
-from tectum.errors import WireError
 from tectum.message import AnyArray, Header
-from tectum.transport.local_frames import Unpacker, packed
+from tectum.transport.local_frames import BEGUN, packed
+from tectum.transport.local_peer import LocalPeer
 from tectum.transport.local_socket import listening_at, next_peer, take_away
 from tectum.transport.queues import bounded_queue
 from tectum.transport.reference import Reference
@@ -27,9 +30,7 @@ from tectum.transport.wire import encode_header
 
 __all__ = ["LocalPort"]
 
-MAX_SUBSCRIPTION_BYTES = 4096
 MAX_SUBSCRIPTIONS = 4096
-CHUNK_BYTES = 64 * 1024
 LINGER_NS = 200 * NS_PER_MS
 """How long `close` waits for readers to take the rest."""
 _READABLE, _BOTH = select.EPOLLIN, select.EPOLLIN | select.EPOLLOUT
@@ -45,13 +46,15 @@ class LocalPort:
         Raises:
             OSError: nothing can listen there.
         """
-        self._path, self._queue, self._largest = path, queue, 1
+        self._path, self._queue, self._largest, self._room = path, queue, 1, queue
         self._listener, self._inode = listening_at(path)
         self._events = select.epoll()
         self._events.register(self._listener.fileno(), _READABLE)
-        self._peers: dict[int, _Peer] = {}
-        self._audience: dict[bytes, tuple[_Peer, ...]] = {}
+        self._peers: dict[int, LocalPeer] = {}
+        self._audience: dict[bytes, tuple[LocalPeer, ...]] = {}
         """Topic frame -> who wants it."""
+        self._announced: _Announced | None = None
+        """What has begun and is not sent yet."""
         self._refused = 0
 
     def fileno(self) -> int:
@@ -62,24 +65,51 @@ class LocalPort:
         """Return how many read `topic`; all read it in shared memory."""
         return len(self._audience.get(topic_frame(topic), ()))
 
+    def announce(self, header: Header, reference: Reference) -> None:
+        """Begin a message, which `send` finishes when the bytes are there.
+
+        Raises:
+            ContractError: what the wire cannot carry.
+        """
+        self._give_up()
+        topic = topic_frame(header.topic)
+        frames = [topic, encode_header(header, reference)]
+        begun = packed(frames, BEGUN)
+        audience = self._audience.get(topic, ())
+        left = [peer for peer in audience if not peer.begin(begun)]
+        self._announced = _Announced(header, frames, audience, left)
+
     def send(self, header: Header, arrays: Sequence[AnyArray], reference: Reference | None) -> bool:
         """Send to everyone who has room; return False where a queue was found full.
 
         Raises:
             ContractError: what the wire cannot carry.
         """
-        topic = topic_frame(header.topic)
-        frames: list[bytes | memoryview] = [topic, encode_header(header, reference)]
-        audience = self._audience.get(topic)
-        if audience is None:
-            return True
-        if reference is None:
-            frames += [array.data for array in arrays]
+        announced, frames = self._announced, list[bytes | memoryview]()
+        if announced is not None and announced.header is header:
+            self._announced = None
+            for peer in announced.audience:
+                peer.finish()
+                if peer.waiting:
+                    self._watch(peer)
+            if not announced.left:
+                return True
+            frames += announced.frames
+            audience = announced.left
+        else:
+            self._give_up()
+            topic = topic_frame(header.topic)
+            frames += (topic, encode_header(header, reference))
+            audience = self._audience.get(topic, ())
+            if reference is None:
+                frames += [array.data for array in arrays]
         message = packed(frames)
-        self._largest = max(self._largest, len(message))
-        room, all_took_it = bounded_queue(self._queue, self._largest), True
+        if len(message) > self._largest:
+            self._largest = len(message)
+            self._room = bounded_queue(self._queue, self._largest)
+        all_took_it = True
         for peer in audience:
-            all_took_it &= peer.send(message, room)
+            all_took_it &= peer.send(message, self._room)
             if peer.waiting or peer.watched:
                 self._watch(peer)
         return all_took_it
@@ -101,7 +131,7 @@ class LocalPort:
                 peer.flush()
                 self._watch(peer)
         while somebody_comes and (made := next_peer(self._listener)):
-            peer = self._peers[made.fileno()] = _Peer(made)
+            peer = self._peers[made.fileno()] = LocalPeer(made)
             self._events.register(made.fileno(), _READABLE)
             yield from self._heard(peer)
 
@@ -122,7 +152,15 @@ class LocalPort:
         self._events.close()
         return ends
 
-    def _heard(self, peer: _Peer) -> Iterator[bytes]:
+    def _give_up(self) -> None:
+        """Send no more of a message that was begun and never came to be."""
+        if self._announced is not None:
+            self._announced = None
+            for peer in self._peers.values():
+                peer.give_up()
+                self._watch(peer)
+
+    def _heard(self, peer: LocalPeer) -> Iterator[bytes]:
         """Yield what a peer says, and the end of all its subscriptions when it has gone."""
         for subscription in peer.heard():
             key = subscription[1:]
@@ -143,84 +181,26 @@ class LocalPort:
             yield from [b"\0" + key for key in peer.subscribed]
         self._audience = _audience(self._peers.values())
 
-    def _watch(self, peer: _Peer) -> None:
+    def _watch(self, peer: LocalPeer) -> None:
         """Ask to be told when a peer has room, while something waits for it."""
         if peer.watched != bool(peer.waiting):
             peer.watched = bool(peer.waiting)
             self._events.modify(peer.socket.fileno(), _BOTH if peer.watched else _READABLE)
 
 
-class _Peer:
-    """One reader."""
+class _Announced(NamedTuple):
+    """A message that has begun."""
 
-    def __init__(self, link: socket.socket) -> None:
-        self.socket = link
-        self.subscribed: set[bytes] = set()
-        self.waiting: deque[memoryview] = deque()
-        """Messages that its socket has had no room for; of the first, the part that is left."""
-        self.watched = False
-        self.gone = False
-        self.broken: WireError | None = None
-        self._left_out = False
-        self._unpacker = Unpacker(MAX_SUBSCRIPTION_BYTES)
-
-    def send(self, message: bytes, room: int) -> bool:
-        """Send or keep `message`; return False where the queue is found full."""
-        if self.waiting:
-            self.flush()
-            if self._left_out and len(self.waiting) > room // 2:
-                return True  # stated when that began
-            if len(self.waiting) >= room:
-                self._left_out = True
-                return False
-        self._left_out = False
-        sent = 0 if self.waiting else self._sent(message)
-        if sent < len(message):
-            self.waiting.append(memoryview(message)[sent:])
-        return True
-
-    def flush(self) -> bool:
-        """Send on what waits, as far as there is room; return whether something is left."""
-        while self.waiting:
-            first = self.waiting[0]
-            sent = self._sent(first)
-            if sent < len(first):
-                self.waiting[0] = first[sent:]
-                return True
-            self.waiting.popleft()
-        return False
-
-    def _sent(self, data: bytes | memoryview) -> int:
-        """Return how much the socket takes: all, if nobody reads there any more."""
-        try:
-            return self.socket.send(data, socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            return 0
-        except OSError:  # it has gone, which `heard` finds out
-            return len(data)
-
-    def heard(self) -> Iterator[bytes]:
-        """Yield what it subscribes and what it no longer wants, until nothing more has come."""
-        size = CHUNK_BYTES
-        while size == CHUNK_BYTES:
-            try:
-                data = self.socket.recv(CHUNK_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            size = len(data)
-            for frames in self._unpacker.feed(data):
-                yield frames[0]
-            self.broken = self._unpacker.broken
-            self.gone = not data or self.broken is not None
-            if self.gone:
-                return
+    header: Header
+    frames: Sequence[bytes]
+    audience: Sequence[LocalPeer]
+    left: Sequence[LocalPeer]
+    """Who of them has not been told."""
 
 
-def _audience(peers: Iterable[_Peer]) -> dict[bytes, tuple[_Peer, ...]]:
+def _audience(peers: Iterable[LocalPeer]) -> dict[bytes, tuple[LocalPeer, ...]]:
     """Return who wants what."""
-    found: dict[bytes, tuple[_Peer, ...]] = {}
+    found: dict[bytes, tuple[LocalPeer, ...]] = {}
     for peer in peers:
         for key in peer.subscribed:
             found[key] = (*found.get(key, ()), peer)

@@ -19,7 +19,7 @@ import numpy as np
 
 from tectum.clock import NS_PER_MS, Clock
 from tectum.errors import ContractError
-from tectum.message import DTYPES, AnyArray, Header, Kind, Value
+from tectum.message import DTYPES, AnyArray, BufferSpec, Header, Kind, Value
 from tectum.transport.header_parts import buffer_spec
 from tectum.transport.joining import Guest, guest_of
 from tectum.transport.topics import topic_name
@@ -54,6 +54,8 @@ class OutboxPublisher(ABC):
         self.node = node
         self.incarnation = new_incarnation() if incarnation is None else incarnation
         self._clock = clock
+        self._topics: dict[str, str] = {}
+        """Output -> topic, of those that were published."""
         self._next: dict[str, int] = {}
         self._latched: dict[str, Header] = {}
         self._lost: dict[str, dict[str, int]] = {}
@@ -76,9 +78,8 @@ class OutboxPublisher(ABC):
         fields: Mapping[str, Value] | None = None,
     ) -> Header:
         """Send one message on `node/output`, never waiting; return its header."""
-        topic = topic_name(self.node, output)
-        if arrays:
-            arrays = tuple([_sendable(topic, array) for array in arrays])
+        topic = self._topics.get(output) or self._topic(output)
+        arrays, buffers = _sendable(topic, arrays) if arrays else ((), ())
         header = Header(
             topic,
             kind,
@@ -90,9 +91,20 @@ class OutboxPublisher(ABC):
             self.incarnation,
             frame_id,
             _NO_FIELDS if fields is None else fields,
-            tuple([buffer_spec(_NAMES[array.dtype], *array.shape) for array in arrays]),
+            buffers,
         )
-        self._post(header, arrays)
+        if self._closed:
+            msg = f"{topic}: the publisher of {self.node} is closed"
+            raise ContractError(msg)
+        try:
+            all_took_it = self._send(header, arrays)  # raises before it takes a number
+        except NoSlotError:
+            self.name_loss(topic, "no_slot")
+            return header
+        if kind is not _PROMISE and kind is not _END:
+            self._next[topic] = header.seq + 1
+        if not all_took_it:
+            self._note_full(header)
         return header
 
     def latch(self, output: str, fields: Mapping[str, Value]) -> Header:
@@ -174,22 +186,17 @@ class OutboxPublisher(ABC):
     def _shut(self) -> None:
         """Close the socket."""
 
-    def _post(self, header: Header, arrays: tuple[AnyArray, ...]) -> None:
-        if self._closed:
-            msg = f"{header.topic}: the publisher of {self.node} is closed"
-            raise ContractError(msg)
-        try:
-            all_took_it = self._send(header, arrays)  # raises before it takes a number
-        except NoSlotError:
-            self.name_loss(header.topic, "no_slot")
-            return
-        if header.kind is not _PROMISE and header.kind is not _END:
-            self._next[header.topic] = header.seq + 1
-        if not all_took_it:
-            places = self._counts()
-            if header.topic in places:
-                places[header.topic] = header.seq
-            self._full.append(places)
+    def _topic(self, output: str) -> str:
+        """Return the topic of an output that has not been published before."""
+        topic = self._topics[output] = topic_name(self.node, output)
+        return topic
+
+    def _note_full(self, header: Header) -> None:
+        """Note the place where a queue was found full."""
+        places = self._counts()
+        if header.topic in places:
+            places[header.topic] = header.seq
+        self._full.append(places)
 
     def _take_up(self, subscriptions: Iterable[bytes]) -> bool:
         """Keep the list of subscribers; return whether one came."""
@@ -227,9 +234,24 @@ class OutboxPublisher(ABC):
         return {topic: seq for topic, seq in self._next.items() if topic != own}
 
 
-def _sendable(topic: str, array: AnyArray) -> AnyArray:
-    if array.dtype in _NAMES and array.flags.c_contiguous:
-        return array
+def _sendable(
+    topic: str, arrays: tuple[AnyArray, ...]
+) -> tuple[tuple[AnyArray, ...], tuple[BufferSpec, ...]]:
+    """Return arrays as they can be sent, and what is said of them.
+
+    Raises:
+        ContractError: the wire has no such dtype.
+    """
+    specs = []
+    for array in arrays:
+        name = _NAMES.get(array.dtype)
+        if name is None or not array.flags.c_contiguous:
+            return _sendable(topic, tuple([_made_sendable(topic, array) for array in arrays]))
+        specs.append(buffer_spec(name, *array.shape))
+    return arrays, tuple(specs)
+
+
+def _made_sendable(topic: str, array: AnyArray) -> AnyArray:
     if array.dtype.name not in DTYPES:
         msg = f"{topic}: an array of {array.dtype} cannot be sent; use one of {', '.join(DTYPES)}"
         raise ContractError(msg)

@@ -1,6 +1,8 @@
 """The publisher's side of shared memory: slots that are written once and read in place.
 
-A message is placed in a slot that the publisher can lock for writing. Preferred is the slot that
+A message is placed in a slot that the publisher can lock for writing: nobody reads it then. Its new
+sequence goes into the table before the lock is given back, so from there on only who was told of
+this message finds what it looks for; the bytes are copied after that. Preferred is the slot that
 was written last among those with which all readers are done (its bytes are still in the cache),
 then one never used, then the one written longest ago: whoever has not taken its lease by then is
 overtaken. Slots get their memory when they are first used. `Pools` keeps one pool per topic and
@@ -36,6 +38,7 @@ __all__ = ["PAGE", "Pools", "slots_needed"]
 SPARE_SLOTS = 2
 """Beside the slots that readers may hold: one that is written and one that is on its way."""
 PAGE = 4096
+Announce = Callable[[Reference], None]
 _log = logging.getLogger(__name__)
 
 
@@ -56,6 +59,7 @@ class _Pool:
 
     def __init__(self, file: PoolFile) -> None:
         self.file = file
+        self.slots, self.slot_bytes = file.slots, file.slot_bytes
         self._sequence = 0
         self._allocated = 0
         self._full = False
@@ -67,26 +71,32 @@ class _Pool:
         self._last, self._readers = 0, 1
         """The slot that was published last, and how many read it."""
 
-    @property
-    def slot_bytes(self) -> int:
-        return self.file.slot_bytes
-
-    def place(self, arrays: Sequence[AnyArray], limit: int, readers: int) -> Reference:
+    def place(
+        self,
+        arrays: Sequence[AnyArray],
+        begins: Sequence[int],
+        end: int,
+        limit: int,
+        readers: int,
+        announce: Announce | None,
+    ) -> Reference:
         """Return a reference to `arrays`, copied into a slot unless they were lent from one."""
         file = self.file
-        begins, end = offsets([array.nbytes for array in arrays])
-        slot = self._lent(arrays) if self._loans else None
-        if slot is None:
-            slot = self._claim(limit, readers)
-            for array, begin in zip(arrays, begins, strict=True):
-                at = slot * file.slot_bytes + begin
-                file.bytes[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
-        self._sequence += 1
+        lent = self._lent(arrays) if self._loans else None
+        slot = self._claim(limit, readers) if lent is None else lent
+        self._sequence = sequence = self._sequence + 1
         self._last, self._readers = slot, readers
         file.done[slot] = 0
-        file.sequences[slot] = self._sequence
+        file.sequences[slot] = sequence
         lock(file.locks, fcntl.F_UNLCK, slot)
-        return Reference(file.name, file.epoch, slot, self._sequence, end)
+        reference = Reference(file.name, file.epoch, slot, sequence, end)
+        if lent is None:
+            if announce is not None:
+                announce(reference)
+            for array, begin in zip(arrays, begins, strict=True):
+                at = slot * self.slot_bytes + begin
+                file.bytes[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
+        return reference
 
     def loan(self, dtype: str, shape: tuple[int, ...], limit: int, readers: int) -> Region:
         """Return the bytes of a slot that is locked until they are published or dropped."""
@@ -122,7 +132,7 @@ class _Pool:
         """
         if self._returned:
             self._take_returned()
-        lent = [slot for slot, _ in self._loans.values()]
+        lent = [slot for slot, _ in self._loans.values()] if self._loans else ()
         for slot in self._candidates(limit, readers):
             if slot in lent or not lock(self.file.locks, fcntl.F_WRLCK, slot):
                 continue
@@ -180,19 +190,29 @@ class Pools:
         self._warned: set[str] = set()
         remove_pools(run, node)
 
-    def place(self, topic: str, arrays: Sequence[AnyArray], readers: int = 1) -> Reference | None:
+    def place(
+        self,
+        topic: str,
+        arrays: Sequence[AnyArray],
+        readers: int = 1,
+        announce: Announce | None = None,
+    ) -> Reference | None:
         """Return a reference to `arrays`, which `readers` read in place; None: send them inline.
+
+        `announce` is called with it before the bytes are copied, if they are: who hears of it then
+        may take a lease, and must not look before it is told that this has returned.
 
         Raises:
             NoSlotError: readers hold every slot.
         """
         if not self._usable:
             return None
-        _, size = offsets([array.nbytes for array in arrays])
+        begins, size = offsets([array.nbytes for array in arrays])
+        needed = slots_needed(self.holds)
         with self._lock:
             try:
-                pool = self._fitting(topic, size)
-                return pool.place(arrays, self._limit(pool), readers)
+                pool = self._fitting(topic, size, needed)
+                return pool.place(arrays, begins, size, needed, readers, announce)
             except _NoMemoryError:
                 self._give_up(size)
                 return None
@@ -207,10 +227,10 @@ class Pools:
         nbytes = BufferSpec(dtype, shape).nbytes
         if not self._usable or nbytes == 0:
             return None
+        needed = slots_needed(self.holds)
         with self._lock:
             try:
-                pool = self._fitting(topic, nbytes)
-                region = pool.loan(dtype, shape, self._limit(pool), readers)
+                region = self._fitting(topic, nbytes, needed).loan(dtype, shape, needed, readers)
             except _NoMemoryError:
                 self._give_up(nbytes)
                 return None
@@ -226,14 +246,10 @@ class Pools:
                     pool.file.unlink()
             self._pools, self._retired = {}, []
 
-    def _limit(self, pool: _Pool) -> int:
-        return min(slots_needed(self.holds), pool.file.slots)
-
-    def _fitting(self, topic: str, size: int) -> _Pool:
+    def _fitting(self, topic: str, size: int, needed: int) -> _Pool:
         """Return the pool of `topic`, a new one where the present one is too small."""
         pool = self._pools.get(topic)
-        needed = slots_needed(self.holds)
-        if pool and pool.slot_bytes >= size and pool.file.slots >= needed:
+        if pool and pool.slot_bytes >= size and pool.slots >= needed:
             return pool
         grown = size if pool is None or pool.slot_bytes >= size else size * 3 // 2
         least = pool.slot_bytes if pool else 0

@@ -4,14 +4,16 @@ Large payloads travel through shared memory to those who can read it, inline to 
 Sending never waits, except for subscribers that joined as lossless. Where a subscriber's queue is
 full, the message goes to all others, and the place is stated: that subscriber is then left out
 until it has read half of its queue, so every run of losses begins at a place that was seen and
-named. Who has joined by a link is sent references and small payloads alone. If shared memory turns
-out to be too small, the links are given up, and all join anew over ZeroMQ.
+named. Who has joined by a link is sent references and small payloads alone, a reference before its
+bytes are copied. If shared memory turns out to be too small, the links are given up, and all join
+anew over ZeroMQ.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -39,6 +41,8 @@ __all__ = ["Remote", "ZmqPublisher"]
 
 SHARED_FROM_BYTES = 64 * 1024
 """Smaller payloads are sent inline: a reference with its lease costs more than their copies."""
+ANNOUNCED_FROM_BYTES = 256 * 1024
+"""Less is copied before a reader is awake: one word more would only cost."""
 PATIENCE_NS = 10 * NS_PER_S
 """How long a message waits for room in the queues of lossless subscribers."""
 
@@ -52,6 +56,17 @@ class Remote(NamedTuple):
     security: Security
     links: Mapping[str, int] = MappingProxyType({})
     """Topic -> quality: whose pictures go there as JPEG."""
+
+
+class _Route(NamedTuple):
+    """Where the messages of a topic go, until somebody comes or leaves."""
+
+    readers: int
+    """How many read it in shared memory; 0: it goes inline."""
+    here: bool
+    """Whether anybody on this host has joined over ZeroMQ."""
+    shown: bool
+    """Whether those are sent references."""
 
 
 class ZmqPublisher(OutboxPublisher):
@@ -97,6 +112,7 @@ class ZmqPublisher(OutboxPublisher):
             self._waiter.add(self._links.fileno())
         self._pools = Pools(self._here.folder.name, node, new_incarnation(), _called)
         self._pools_wanted = False
+        self._routes: dict[str, _Route] = {}
         self._far: set[str] = set()
         """Names of the subscribers on other hosts."""
 
@@ -106,7 +122,8 @@ class ZmqPublisher(OutboxPublisher):
         nbytes = BufferSpec(dtype, shape).nbytes
         if self._pools_wanted and nbytes >= SHARED_FROM_BYTES:
             topic = topic_name(self.node, output)
-            array = self._pools.loan(topic, dtype, shape, self._readers(topic))
+            route = self._routes.get(topic) or self._route(topic)
+            array = self._pools.loan(topic, dtype, shape, route.readers)
         return np.empty(shape, dtype) if array is None else array
 
     def wait(self, timeout_ns: int) -> bool:
@@ -118,13 +135,16 @@ class ZmqPublisher(OutboxPublisher):
         self._waiter.wake()
 
     def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
-        reference = self._placed(header.topic, arrays) if arrays else None
-        links, here, all_took_it = self._links, self._here, True
+        route = self._routes.get(header.topic)
+        if route is None:
+            route = self._routes[header.topic] = self._route(header.topic)
+        reference = self._placed(header, arrays, route.readers) if arrays else None
+        links, all_took_it = self._links, True
         if links is not None:
             all_took_it = links.send(header, arrays, reference)
-        if links is None or here.is_heard():
-            shown = reference if reference and here.readers(header.topic) else None
-            all_took_it &= here.send(header, arrays, shown, self._patience)
+        if links is None or route.here:
+            shown = reference if route.shown else None
+            all_took_it &= self._here.send(header, arrays, shown, self._patience)
         if self._far:
             packed = for_the_link(header, arrays, self._jpeg) if self._jpeg else (header, arrays)
             all_took_it &= self._ports[-1].send(*packed, None, self._patience)
@@ -144,26 +164,35 @@ class ZmqPublisher(OutboxPublisher):
 
         return try_again
 
-    def _placed(self, topic: str, arrays: tuple[AnyArray, ...]) -> Reference | None:
+    def _placed(
+        self, header: Header, arrays: tuple[AnyArray, ...], readers: int
+    ) -> Reference | None:
         """Return where in shared memory the payloads are now; None: they go inline."""
-        if not self._pools_wanted or sum([array.nbytes for array in arrays]) < SHARED_FROM_BYTES:
+        nbytes = 0
+        for array in arrays:
+            nbytes += array.nbytes
+        if not readers or nbytes < SHARED_FROM_BYTES:
             return None
-        readers = self._readers(topic)
-        reference = self._pools.place(topic, arrays, readers) if readers else None
-        if reference is None and readers:
+        announce = None
+        if self._links is not None and nbytes >= ANNOUNCED_FROM_BYTES:
+            announce = partial(self._links.announce, header)
+        reference = self._pools.place(header.topic, arrays, readers, announce)
+        if reference is None:
             self._hang_up()
         return reference
 
-    def _readers(self, topic: str) -> int:
-        """Return how many subscribers read `topic` in shared memory."""
-        links = self._links  # which another thread may give up
-        linked = links.readers(topic) if links is not None else 0
-        return linked + self._here.readers(topic)
+    def _route(self, topic: str) -> _Route:
+        """Return where the messages of `topic` go as of now."""
+        links, here = self._links, self._here  # links: another thread may give them up
+        near = here.readers(topic)
+        readers = near + (links.readers(topic) if links is not None else 0)
+        return _Route(readers if self._pools_wanted else 0, here.is_heard(), near > 0)
 
     def _hang_up(self, clock: Clock | None = None) -> None:
         """Close the links; with `clock`, when their readers have taken what is theirs."""
         links, self._links = self._links, None
         if links is not None:
+            self._routes.clear()
             self._waiter.remove(links.fileno())
             self._left += links.close(clock)
 
@@ -181,11 +210,14 @@ class ZmqPublisher(OutboxPublisher):
                 yield subscription
 
     def _take_up(self, subscriptions: Iterable[bytes]) -> bool:
-        newcomers = super()._take_up(subscriptions)
-        near = [guest for guest in self._guests.values() if guest.name not in self._far]
-        holds = [guest.hold for guest in near if guest.hold]
-        self._pools.holds = sum(holds)
-        self._pools_wanted = bool(holds)
+        heard = list(subscriptions)
+        newcomers = super()._take_up(heard)
+        if heard:
+            near = [guest for guest in self._guests.values() if guest.name not in self._far]
+            holds = [guest.hold for guest in near if guest.hold]
+            self._pools.holds = sum(holds)
+            self._pools_wanted = bool(holds)
+            self._routes.clear()
         return newcomers
 
     def _shut(self) -> None:

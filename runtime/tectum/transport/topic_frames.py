@@ -8,11 +8,13 @@ from functools import lru_cache
 from tectum.errors import ContractError
 from tectum.transport.refusing import refuse
 
-__all__ = ["MAX_TOPIC_BYTES", "inline_topic", "shared_topic", "topic_frame", "topic_of"]
+__all__ = ["EARLY", "MAX_TOPIC_BYTES", "inline_topic", "shared_topic", "topic_frame", "topic_of"]
 
 MAX_TOPIC_BYTES = 200
 _TOPIC = re.compile(rb"[A-Za-z0-9_.-]+/@?[A-Za-z0-9_.-]+\0")
 _SHARED_MARK, _INLINE_MARK = b"=", b"!"
+EARLY = b"+"
+"""The subscription that says, on a local link: I take messages that have begun."""
 
 
 @lru_cache(maxsize=1024)

@@ -52,10 +52,10 @@ class Waiter:
         """Return True when a socket can be read or `wake` was called, False on time-out."""
         until_ns = self._clock.now_ns() + timeout_ns
         while not self._readable():
-            changed = self._changed(until_ns - self._clock.now_ns())
+            changed = self.wait_for_change(until_ns - self._clock.now_ns())
             if not changed:
                 return False
-            if self._woken(changed) or any(item in changed for item in self._plain):
+            if any(item in changed for item in (self._descriptors[0], *self._plain)):
                 return True
         return True
 
@@ -65,9 +65,10 @@ class Waiter:
         For who has just seen that nothing waits in the sockets and has not used them since. What
         has changed may concern libzmq alone.
         """
-        changed = self._changed(timeout_ns)
-        if changed:
-            self._woken(changed)
+        timeout_s = timeout_ns / NS_PER_S if timeout_ns > 0 else 0
+        changed = select.select(self._descriptors, [], [], timeout_s)[0]
+        if self._descriptors[0] in changed:
+            self._forget_wakes()
         return changed
 
     def wake(self) -> None:
@@ -83,14 +84,6 @@ class Waiter:
     def _readable(self) -> bool:
         return any(can_be_read(item) for item in self._sockets)
 
-    def _changed(self, timeout_ns: int) -> list[int]:
-        timeout_s = timeout_ns / NS_PER_S if timeout_ns > 0 else 0
-        return select.select(self._descriptors, [], [], timeout_s)[0]
-
-    def _woken(self, changed: list[int]) -> bool:
-        """Return whether `wake` was called, and forget it."""
-        if self._descriptors[0] not in changed:
-            return False
+    def _forget_wakes(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._reader.recv(4096)
-        return True

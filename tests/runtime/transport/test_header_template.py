@@ -55,6 +55,16 @@ PICTURE = Header(
     fields={"encoding": "mono8"},
     buffers=(BufferSpec("uint8", (4, 5)),),
 )
+SOUND = Header(
+    "mic/audio",
+    Kind.AUDIO,
+    3,
+    17,
+    incarnation=9,
+    frame_id="eye",
+    fields={"rate_hz": 16_000, "first": 48},
+    buffers=(BufferSpec("int16", (10, 1)),),
+)
 PLACE = Reference("tectum-x-eye-0.0", 5, 1, 2, 20)
 
 
@@ -130,6 +140,48 @@ def test_buffers_and_fields_may_change_behind_a_template():
             assert recall(framed(later)) == (later, None)
 
 
+@pytest.mark.parametrize("reference", [None, PLACE])
+def test_a_last_field_that_counts_is_recalled_whatever_its_number(reference):
+    decode_reference(framed(SOUND, reference))
+    for first in (0, 49, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 48):
+        later = SOUND._replace(seq=first % 7, fields={"rate_hz": 16_000, "first": first})
+        assert recall(framed(later, reference)) == (later, reference)
+        assert list(recall(framed(later, reference))[0].fields) == ["rate_hz", "first"]
+
+
+def test_a_last_field_that_counts_is_held_to_the_rule_of_its_kind():
+    turned = SOUND._replace(fields={"first": 0, "rate_hz": 16_000})
+    frames = framed(turned)
+    decode_reference(frames)
+    with pytest.raises(ContractError, match="rate_hz is 0"):
+        encode(turned._replace(fields={"first": 0, "rate_hz": 0}))
+    broken = [frames[0], frames[1][:-8] + bytes(8), frames[2]]
+    assert recall(broken) is None
+    assert agreed(broken) == "refused: audio rate_hz is 0; allowed: an integer from 1 on"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"\x81\xa1a\xc4\x09\xcf" + bytes(8),  # bytes that look like a number
+        b"\x82\xa1a\x05\xa1b\xa9\xcf\xb1" + b"x" * 7,  # text
+        b"\x83\xa1a\x01\xa1b\x02\xa1a\xcf" + bytes(8),  # a key that comes again
+        b"\x82\xa1a\x01\xa1a\xcf" + bytes(8),
+        b"\x81\xa1a\x92\x05\xcf" + bytes(8),  # in a list
+        b"\x82\xa1b\x05\xa1a\xcb" + bytes(8),  # a float
+        b"\x82\xa1b\x05\xa1a\xd3" + bytes(8),  # with a sign
+        b"\x81\xaa\xa1a\xcf" + bytes(7) + b"\x05",  # a key
+    ],
+)
+def test_what_only_looks_like_a_field_that_counts_is_looked_at(fields):
+    topic, empty = encode(Header("a/b", Kind.TEXT, 0, 0))
+    packed = empty[:-1] + fields
+    for _ in range(3):
+        agreed([topic, packed])
+        for last in (b"\0\0\0\0\0\0\0\5", b"\xff" * 8, b"\xc3" * 8, b"\xa1" * 8):
+            agreed([topic, packed[:-8] + last])
+
+
 def test_what_one_reader_does_to_fields_no_other_sees():
     flat, listed, deep = {"text": "a"}, {"text": ["a"]}, {"text": [["a"]]}
     for fields in (flat, listed, deep):
@@ -187,11 +239,11 @@ def wrong(frames, chance, numbers_at, numbers):
 
 
 @settings(max_examples=400)
-@given(st.integers(0, 2**32), st.booleans())
-def test_mutated_headers_are_read_or_refused_as_if_each_was_the_first(seed, there):
+@given(st.integers(0, 2**32), st.booleans(), st.sampled_from([PICTURE, SOUND]))
+def test_mutated_headers_are_read_or_refused_as_if_each_was_the_first(seed, there, header):
     chance, reference = random.Random(seed), PLACE if there else None
-    good = framed(PICTURE, reference)
-    begins = standing(Kind.IMAGE, 9, "eye", *(reference[:2] if there else ()))
+    good = framed(header, reference)
+    begins = standing(header.kind, 9, "eye", *(reference[:2] if there else ()))
     numbers = NUMBERS_THERE if there else NUMBERS
     for _ in range(6):
         agreed(good)
@@ -201,6 +253,8 @@ def test_mutated_headers_are_read_or_refused_as_if_each_was_the_first(seed, ther
             agreed(frames)
             agreed(frames)
             agreed([b"eye/image", *frames[1:]])
+        if header is SOUND:
+            agreed([good[0], good[1][:-8] + chance.randbytes(8), *good[2:]])
 
 
 @settings(max_examples=200)
@@ -218,7 +272,15 @@ def test_fields_go_out_as_they_are_whatever_went_before(several):
     sent = Header("a/b", Kind.TEXT, 0, 0, buffers=(BufferSpec("bool", (1,)),))
     for fields in several:
         _, packed = encode(sent._replace(fields=fields))
-        assert packed.endswith(b"\xa1x" + msgpack.packb(fields))
+        assert packed.endswith(b"\xa1x" + laid_out(fields))
+
+
+def laid_out(fields):
+    """Return fields as they go out: the last one in nine bytes if it may count."""
+    *_, (key, last) = [(None, None), *fields.items()]
+    if type(last) is not int or last < 0:
+        return msgpack.packb(fields)
+    return msgpack.packb({**fields, key: 2**64 - 1})[:-8] + struct.pack(">Q", last)
 
 
 def test_buffers_go_out_as_they_are_whatever_went_before():

@@ -136,7 +136,7 @@ def test_who_dies_is_known_at_once_and_the_others_hear_on(host):
     publisher, ear = host.publisher(), host.subscriber()
     other = host.subscriber("other")
     meet(publisher, "ear", "other")
-    next(iter(other._sources)).close()  # the kernel does no more when a process dies
+    other._links.close()  # the kernel does no more when a process dies
     assert publisher.wait(5 * NS_PER_S)
     publisher.serve()
     assert publisher.joined() == {"ear"}
@@ -255,7 +255,8 @@ def test_without_room_in_shared_memory_all_join_anew_over_zeromq(host, monkeypat
     assert publisher._here.is_heard()
     assert not host.link.exists()
     publisher.publish("image", Kind.IMAGE, (image,), stamp_ns=1, fields=fields)
-    message = next(item.message for item in collect(ear, 1) if item.message)
+    results = collect(ear, 2)  # the gap may come by itself, with a statement
+    message = next(item.message for item in results if item.message)
     assert isinstance(message.payloads[0], FramePayload)
     np.testing.assert_array_equal(message.array(), image)
     row = ear.counters()["eye/image"]

@@ -14,7 +14,7 @@ from tectum.message import BufferSpec, Header, Kind
 from tectum.transport import clock_exchange, pool_file
 from tectum.transport.inbox import MISSING_CAUSES, Inbox
 from tectum.transport.joining import guest_of, joining
-from tectum.transport.local_frames import Unpacker, packed
+from tectum.transport.local_frames import BEGUN, DONE, Unpacker, packed
 from tectum.transport.payload import FramePayload
 from tectum.transport.pool_file import PoolFile, pool_name, pools_are_possible
 from tectum.transport.reference import Reference
@@ -57,7 +57,7 @@ def table(heading):
 
 
 def test_every_vector_of_the_page_is_one_that_is_tried():
-    tried = ("message", "joining", "link", "clock", "pool")
+    tried = ("message", "joining", "link", "begun", "clock", "pool")
     section = TEXT[TEXT.index("## Test vectors") :]
     assert section.count("\n### ") == section.count("```hex") == sum(map(len, map(vectors, tried)))
     assert all(vectors(kind) for kind in tried)
@@ -104,6 +104,15 @@ def test_a_stream_is_read_as_the_page_says_and_written_in_the_same_bytes(says, f
     assert [packed(message) for message in messages] == frames
 
 
+@pytest.mark.parametrize(("says", "frames"), vectors("begun"))
+def test_a_message_that_has_begun_is_done_when_the_word_of_the_page_comes(says, frames):
+    message, unpacker = [part.encode("latin-1") for part in says], Unpacker()
+    assert [packed(message, BEGUN), DONE] == frames
+    assert unpacker.feed(frames[0]) == []
+    assert unpacker.begun == message
+    assert unpacker.feed(frames[1]) == [message]
+
+
 @pytest.mark.parametrize(("says", "frames"), vectors("clock"))
 def test_the_time_is_asked_and_told_in_the_bytes_of_the_page(says, frames):
     number, times = says["number"], (says["received_ns"], says["answered_ns"])
@@ -146,6 +155,8 @@ def test_the_limits_of_the_page_are_those_of_the_code():
             assert f"{path.stem}.{name}" in named, f"{path.name}: {name} is not on the page"
     shared = import_module("tectum.transport.publisher").SHARED_FROM_BYTES
     assert f"Buffers of {shared} bytes and more" in TEXT
+    announced = import_module("tectum.transport.publisher").ANNOUNCED_FROM_BYTES
+    assert f"from {announced} bytes on" in TEXT
 
 
 def test_the_names_of_losses_on_the_page_are_those_of_the_code():
