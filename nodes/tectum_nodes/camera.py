@@ -40,11 +40,10 @@ from tectum_nodes.mjpeg import mjpeg_frames
 from tectum_nodes.newest import Newest
 from tectum_nodes.picture_file import decoded_jpeg
 from tectum_nodes.reconnecting import reconnected
+from tectum_nodes.room import Room, lent_room
 
 __all__ = ["CameraConfig", "CameraNode"]
 
-Room = Callable[[tuple[int, ...]], AnyArray]
-"""Returns a uint8 array of a shape, to be written and published."""
 _POLL_NS = 100 * NS_PER_MS
 _OPENING_NS = 3 * NS_PER_S
 """The first picture may take so much longer."""
@@ -185,7 +184,7 @@ class CameraNode(SensorNode):
             DeviceError: it is absent, stalls or has gone.
         """
         stamper, pace = _Stamper(self.config, context), _Pace(self.config.rate)
-        room = _room(context)
+        room = lent_room(context, "image", "uint8")
         damaged, counted = 0, 0
         with Newest(self._source(context), f"{context.name} source") as newest:
             for frame in self._frames(newest, context):
@@ -236,12 +235,13 @@ class CameraNode(SensorNode):
         config, pace = self.config, _Pace(self.config.rate)
         player = VideoReader(VideoConfig(path=config.path, audio=False, loop=config.loop))
         player.open(context)
+        room = lent_room(context, "image", "uint8")
         counted = 0
         for capture in player.captures(context):
             if isinstance(capture, Capture) and pace.wants(capture.stamp_ns):
                 missed, counted = pace.left_out - counted, pace.left_out
                 frame = Frame(capture.arrays[0], False, capture.stamp_ns)
-                yield self._capture(frame, capture.stamp_ns, 0, missed, _room(context))
+                yield self._capture(frame, capture.stamp_ns, 0, missed, room)
 
     def _capture(
         self, frame: Frame, stamp_ns: int, error_ns: int, missed: int, room: Room
@@ -298,13 +298,6 @@ class CameraNode(SensorNode):
     def _rectifier(self) -> Rectifier:
         assert self._calibration is not None, "`rectify` needs a `calibration`"
         return Rectifier(self._calibration)
-
-
-def _room(context: Context) -> Room:
-    def room(shape: tuple[int, ...]) -> AnyArray:
-        return context.loan("image", "uint8", shape)
-
-    return room
 
 
 class _Stamper:

@@ -6,40 +6,21 @@ which they were captured, moved to the beginning of this run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import DeviceError
-from tectum.message import AnyArray
 from tectum.node.base import Context, NodeConfig
 from tectum.node.fields import Duration
 from tectum_nodes.datagrams import Datagram, DatagramSocket, interface_address
 from tectum_nodes.pcap import udp_datagrams
 from tectum_nodes.playback import playback_begin_ns
 
-__all__ = ["LidarConfig", "Room", "own_room", "packets", "ready_to_listen", "room_of"]
-
-Room = Callable[[tuple[int, ...]], AnyArray]
-"""Returns a float32 array of a shape, to be written and published."""
-
-
-def own_room(shape: tuple[int, ...]) -> AnyArray:
-    """Return memory of this process."""
-    return np.empty(shape, np.float32)
-
-
-def room_of(context: Context) -> Room:
-    """Return what gives memory in which points are published without a further copy."""
-
-    def room(shape: tuple[int, ...]) -> AnyArray:
-        return context.loan("points", "float32", shape)
-
-    return room
+__all__ = ["LidarConfig", "packets", "ready_to_listen"]
 
 
 class LidarConfig(NodeConfig):

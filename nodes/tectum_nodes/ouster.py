@@ -28,13 +28,11 @@ from tectum_nodes.datagrams import Datagram
 from tectum_nodes.device_clock import DeviceClock
 from tectum_nodes.lidar_source import (
     LidarConfig,
-    Room,
-    own_room,
     packets,
     ready_to_listen,
-    room_of,
 )
 from tectum_nodes.reconnecting import reconnected
+from tectum_nodes.room import Room, lent_room, own_points
 
 __all__ = ["OusterConfig", "OusterFrames", "OusterNode"]
 
@@ -54,7 +52,7 @@ class OusterConfig(LidarConfig):
 class OusterFrames:
     """Packets in, frames out."""
 
-    def __init__(self, config: OusterConfig, frame_id: str, room: Room = own_room) -> None:
+    def __init__(self, config: OusterConfig, frame_id: str, room: Room = own_points) -> None:
         """Read the metadata; `room` gives memory to assemble frames in.
 
         Raises:
@@ -198,7 +196,9 @@ class OusterNode(SensorNode):
         yield from reconnected(context, lambda: self._frames(context))
 
     def _frames(self, context: Context) -> Iterator[Capture | Announcement]:
-        frames = OusterFrames(self.config, self.config.frame or context.name, room_of(context))
+        frames = OusterFrames(
+            self.config, self.config.frame or context.name, lent_room(context, "points", "float32")
+        )
         try:
             for datagram in packets(context, self.config, PORT):
                 yield from frames.packet(datagram)

@@ -10,6 +10,7 @@ from pydantic import Field
 from tectum.message import Kind
 from tectum.node.base import Announcement, Capture, Context, NodeConfig, SensorNode
 from tectum.node.fields import Duration, Rate
+from tectum_nodes.room import lent_room
 from tectum_nodes.simulated_sensor import Rhythm, SimulatedConfig
 from tectum_nodes.simulation import World
 from tectum_nodes.simulation.rig import CameraModel, camera_rig
@@ -62,14 +63,16 @@ class SimulatedCamera(SensorNode):
         config = self.config
         drive = config.drive()
         world, model = World(drive), CameraModel().scaled(config.scale)
+        room = lent_room(context, "image", "uint8")
         for stamp_ns, _ in Rhythm(config.rate, config.jitter, config.seed, "camera").follow(
             context
         ):
             scene = world.at(stamp_ns - context.epoch_ns)
-            image = render(scene, model)
+            silent = drive.faulty("camera", scene.t_s) == "silent"
+            image = None if silent else render(scene, model, room)
             if not context.wait_until_ns(stamp_ns + config.exposure):
                 return
-            if drive.faulty("camera", scene.t_s) != "silent":
+            if image is not None:
                 yield Capture(
                     "image", Kind.IMAGE, (image,), stamp_ns, config.exposure,
                     frame_id="camera", fields={"encoding": "bgr8"},

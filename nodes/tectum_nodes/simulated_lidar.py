@@ -13,6 +13,7 @@ from pydantic import Field
 from tectum.message import Kind
 from tectum.node.base import Announcement, Capture, Context, NodeConfig, SensorNode
 from tectum.node.fields import Duration, Rate
+from tectum_nodes.room import lent_room
 from tectum_nodes.simulated_sensor import Rhythm, SimulatedConfig
 from tectum_nodes.simulation import World
 from tectum_nodes.simulation.lidar import sweep
@@ -63,17 +64,18 @@ class SimulatedLidar(SensorNode):
         """
         config = self.config
         drive = config.drive()
-        world = World(drive)
+        world, room = World(drive), lent_room(context, "points", "float32")
         rhythm = Rhythm(config.rate, config.jitter, config.seed, "lidar")
         for stamp_ns, next_ns in rhythm.follow(context):
             scene = world.at(stamp_ns - context.epoch_ns)
             silent = drive.faulty("lidar", scene.t_s) == "silent"
+            points = None
             if not silent:
                 yield Announcement("points", stamp_ns)
-            points = sweep(scene)
+                points = sweep(scene, room=room)
             if not context.wait_until_ns(next_ns):
                 return
-            if len(points) and not silent:
+            if points is not None and len(points):
                 yield Capture(
                     "points", Kind.POINTS, (points,), stamp_ns, next_ns - stamp_ns,
                     frame_id="lidar", fields={"names": ["x", "y", "z", "intensity"]},

@@ -23,13 +23,11 @@ from tectum_nodes.datagrams import Datagram
 from tectum_nodes.device_clock import DeviceClock
 from tectum_nodes.lidar_source import (
     LidarConfig,
-    Room,
-    own_room,
     packets,
     ready_to_listen,
-    room_of,
 )
 from tectum_nodes.reconnecting import reconnected
+from tectum_nodes.room import Room, lent_room, own_points
 from tectum_nodes.velodyne_packet import (
     FIELDS,
     Firings,
@@ -63,7 +61,7 @@ class VelodyneConfig(LidarConfig):
 class Sweeps:
     """Packets in, sweeps out. Pure."""
 
-    def __init__(self, config: VelodyneConfig, frame_id: str, room: Room = own_room) -> None:
+    def __init__(self, config: VelodyneConfig, frame_id: str, room: Room = own_points) -> None:
         """Begin with the first crossing of the phase; `room` gives memory to assemble sweeps in."""
         self.refused = 0
         """Packets that are not data of a VLP-16."""
@@ -189,7 +187,9 @@ class VelodyneNode(SensorNode):
         yield from reconnected(context, lambda: self._sweeps(context))
 
     def _sweeps(self, context: Context) -> Iterator[Capture | Announcement]:
-        sweeps = Sweeps(self.config, self.config.frame or context.name, room_of(context))
+        sweeps = Sweeps(
+            self.config, self.config.frame or context.name, lent_room(context, "points", "float32")
+        )
         try:
             for datagram in packets(context, self.config, PORT):
                 yield from sweeps.packet(datagram)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import struct
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,14 @@ from tectum.clock import NS_PER_S
 from tectum.message import AnyArray
 from tectum.node.base import Capture
 from tectum.testing import FakeClock, MemoryContext
-from tectum_nodes import lidar_source, velodyne
+from tectum_nodes import velodyne
 from tectum_nodes.camera import CameraConfig, CameraNode
 from tectum_nodes.camera_sources import Frame
 from tectum_nodes.datagrams import Datagram
+from tectum_nodes.room import lent_room
+from tectum_nodes.simulated_camera import SimulatedCamera
+from tectum_nodes.simulated_lidar import SimulatedLidar
+from tectum_nodes.simulation import World, camera, lidar
 from tectum_nodes.velodyne import VelodyneConfig, VelodyneNode
 
 EPOCH_NS = 1_700_000_000 * NS_PER_S
@@ -128,8 +133,41 @@ def test_a_velodyne_assembles_its_sweeps_in_what_is_published(
         np.testing.assert_allclose(np.hypot(*array[:, :2].T), 10, rtol=0.1)
 
 
-def test_lidars_ask_for_room_for_points() -> None:
+def test_room_is_lent_by_the_transport() -> None:
     context = Lender()
-    array = lidar_source.room_of(context)((5, 8))
+    array = lent_room(context, "points", "float32")((5, 8))
     assert array is context.lent[0]
     assert (array.dtype, array.shape) == (np.float32, (5, 8))
+
+
+FAULTS = [{"kind": "silent", "at": "0s", "lasts": "1s"}]
+
+
+@pytest.mark.parametrize(
+    ("made", "alone", "keys"),
+    [
+        (SimulatedCamera, camera.render, {"weather": "rain"}),
+        (SimulatedCamera, camera.render, {"faults": [{**FAULTS[0], "kind": "blur"}]}),
+        (SimulatedCamera, camera.render, {"faults": [{**FAULTS[0], "kind": "blackout"}]}),
+        (SimulatedLidar, lidar.sweep, {"weather": "fog"}),
+        (SimulatedLidar, lidar.sweep, {"faults": [{**FAULTS[0], "kind": "sector"}]}),
+    ],
+)
+def test_a_simulated_sensor_renders_into_what_is_published(made, alone, keys) -> None:
+    context = Lender()
+    node = made(made.Config(**keys))
+    items = (item for item in node.captures(context) if isinstance(item, Capture))
+    captures = list(islice(items, 3))
+
+    assert len(captures) == len(context.lent) == 3
+    world = World(node.config.drive())
+    for capture, array in zip(captures, context.lent, strict=True):
+        assert capture.arrays[0] is array
+        np.testing.assert_array_equal(array, alone(world.at(capture.stamp_ns - context.epoch_ns)))
+
+
+@pytest.mark.parametrize("made", [SimulatedCamera, SimulatedLidar])
+def test_a_silent_sensor_borrows_nothing(made) -> None:
+    context = Lender()
+    next(made(made.Config(faults=FAULTS)).captures(context))
+    assert len(context.lent) == (made is SimulatedCamera)  # the lidar has only announced itself

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tectum_nodes.room import Room, own_pixels
 from tectum_nodes.simulation import ground
 from tectum_nodes.simulation.boxes import Boxes, Kind
 from tectum_nodes.simulation.chance import generator, uniform_one
@@ -25,8 +26,8 @@ PITCH_RAD = np.radians([0.45, 0.4])  # of the fast and of the slow swaying
 SHIFT = 4  # binary digits of sub-pixel positions that OpenCV is given
 
 
-def render(scene: Scene, model: CameraModel | None = None) -> Image:
-    """The picture of a scene.
+def render(scene: Scene, model: CameraModel | None = None, room: Room = own_pixels) -> Image:
+    """The picture of a scene, painted in memory that `room` gives.
 
     Returns:
         uint8 (height, width, 3), blue, green, red.
@@ -34,7 +35,8 @@ def render(scene: Scene, model: CameraModel | None = None) -> Image:
     model = _shaken(model or CameraModel(), scene)
     light = LIGHTS[scene.config.weather]
     fault = scene.config.faulty("camera", scene.t_s)
-    image = ground.paint(scene, model, light)
+    image: Image = room((model.height, model.width, 3))
+    ground.paint(image, scene, model, light)
     if fault == "blackout":
         image[:] = 6
     else:
@@ -42,7 +44,7 @@ def render(scene: Scene, model: CameraModel | None = None) -> Image:
     _expose(image, scene, light)
     if fault == "blur":
         sigma = model.width / 64
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+        cv2.GaussianBlur(image, (0, 0), sigma, dst=image)
     return image
 
 

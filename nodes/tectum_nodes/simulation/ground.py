@@ -18,9 +18,8 @@ _LINE: tuple[int, int, int] = (222, 226, 228)
 _HILLS = ((0.9, 7.0, 3.0), (2.1, 17.0, 1.6), (4.4, 41.0, 0.7))  # phase, waves per turn, height
 
 
-def paint(scene: Scene, model: CameraModel, light: Light) -> Image:
-    """A new picture with sky and ground."""
-    image = np.empty((model.height, model.width, 3), np.uint8)
+def paint(image: Image, scene: Scene, model: CameraModel, light: Light) -> None:
+    """Paint sky and ground over the whole picture."""
     _sky(image, scene, model, light)
     image[int(model.cy_px) :] = _dim(light.verge, light)
     street = _street(scene.ego.s)
@@ -31,7 +30,6 @@ def paint(scene: Scene, model: CameraModel, light: Light) -> Image:
     for (_, tone), polygon in zip(street, np.split(pixels, ends[:-1]), strict=True):
         _fill(image, polygon, _dim(tones[tone], light))
     _haze(image, model, light)
-    return image
 
 
 def _street(s: float) -> list[tuple[Floats, str]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tectum_nodes.room import Room, own_points
 from tectum_nodes.simulation.boxes import Boxes, Kind, join
 from tectum_nodes.simulation.chance import Floats, Ints, generator
 from tectum_nodes.simulation.config import Weather
@@ -50,8 +51,10 @@ REACH_M = 17.0
 """Where half of the pulses find a surface that reflects a tenth, in vacuum."""
 
 
-def sweep(scene: Scene, model: LidarModel | None = None) -> NDArray[np.float32]:
-    """One sweep.
+def sweep(
+    scene: Scene, model: LidarModel | None = None, room: Room = own_points
+) -> NDArray[np.float32]:
+    """One sweep, in memory that `room` gives.
 
     Returns:
         float32 (n, 4): x, y, z in metres in the lidar frame and intensity 0..1, column by column
@@ -60,7 +63,7 @@ def sweep(scene: Scene, model: LidarModel | None = None) -> NDArray[np.float32]:
     model = model or LidarModel()
     fault = scene.config.faulty("lidar", scene.t_s)
     if fault == "dropout":
-        return np.zeros((0, 4), np.float32)
+        return own_points((0, 4))
     ranges, reflected = _cast(scene, model)
     rng = generator(scene.config.seed, "lidar", scene.t_ns)
     air = _air_of(scene)
@@ -69,7 +72,7 @@ def sweep(scene: Scene, model: LidarModel | None = None) -> NDArray[np.float32]:
     reflected = reflected * (1 + scene.config.noise * 0.15 * rng.standard_normal(ranges.shape))
     if fault == "sector":
         ranges[np.abs(model.directions()) < np.radians(40.0)] = np.inf
-    return _points(ranges, reflected, model)
+    return _points(ranges, reflected, model, room)
 
 
 def _air_of(scene: Scene) -> Air:
@@ -155,12 +158,14 @@ def _found(ranges: Floats, reflected: Floats, air: Air) -> Floats:
     return np.asarray(1.0 / (1.0 + np.maximum(power, 1e-9) ** -3.0))
 
 
-def _points(ranges: Floats, reflected: Floats, model: LidarModel) -> NDArray[np.float32]:
+def _points(
+    ranges: Floats, reflected: Floats, model: LidarModel, room: Room
+) -> NDArray[np.float32]:
     column, ring = np.nonzero(ranges < model.range_m)
     far = ranges[column, ring]
     azimuth, elevation = model.directions(), model.elevations()
     flat = far * np.cos(elevation)[ring]
-    points = np.empty((len(far), 4), np.float32)
+    points: NDArray[np.float32] = room((len(far), 4))
     points[:, 0] = flat * np.cos(azimuth)[column]
     points[:, 1] = flat * np.sin(azimuth)[column]
     points[:, 2] = far * np.sin(elevation)[ring]
