@@ -1,4 +1,7 @@
-"""A node that hangs and is ended for it: asked, then SIGTERM, then SIGKILL. Pure."""
+"""A node that hangs and is ended for it: asked, then SIGTERM, then SIGKILL. Pure.
+
+A process that somebody has stopped (SIGSTOP) can hear neither, so it is killed at once.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ class Ending:
     injected: bool
     """Whether the faults of the run asked for that."""
     limits: Limits
+    frozen: bool = False
+    """Whether its process is stopped."""
     _step: int = 0
 
     def due(self, now_ns: int) -> list[Order]:
@@ -37,7 +42,8 @@ class Ending:
 
     def next_ns(self) -> int | None:
         """Return when the next step is due; None: all were taken."""
-        waits = (0, self.limits.hang_terminate_ns, self.limits.hang_kill_ns)
+        patient = (0, self.limits.hang_terminate_ns, self.limits.hang_kill_ns)
+        waits = (0, 0, 0) if self.frozen else patient
         return None if self._step == len(waits) else self.at_ns + waits[self._step]
 
     def cause(self, node: str) -> str:

@@ -301,7 +301,8 @@ class Supervision:
         if not watch.member.hang.ends:
             return [Say(name, f"hangs: no sign of life for {quiet}", "warning")]
         injected = watch.struck(now_ns - self.began_ns)
-        ending = Ending(name, now_ns, watch.heard_ns, injected, self.limits)
+        frozen = bool(watch.frozen_ns)
+        ending = Ending(name, now_ns, watch.heard_ns, injected, self.limits, frozen)
         for mate in self._mates(watch):
             mate.ending = ending
         text = f"hangs: no sign of life for {quiet}; it is ended"

@@ -308,6 +308,24 @@ def test_a_stopped_process_whose_loop_is_to_be_heard_is_left_to_the_vigil():
     assert supervision.frozen(9 * S, "lidar", frozen=True) == []
 
 
+def test_a_stopped_process_that_hangs_hears_nothing_and_is_killed_at_once():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    supervision.frozen(S, "lidar", frozen=True)
+    orders = watched(supervision, 1750 * MS, ["camera", "fusion"])
+    assert (1700, Kill(("lidar",))) in orders
+    supervision.exited(1750 * MS, "lidar", "killed by SIGKILL", clean=False)
+    cause = "hung: no sign of life for 700.0 ms; it ended by SIGKILL"
+    assert [death.cause for death in supervision.deaths] == [cause]
+
+
+def test_a_stopped_process_that_goes_on_in_time_is_ended_step_by_step_later():
+    supervision = begun((CAMERA, HANGING, FUSION))
+    supervision.frozen(S, "lidar", frozen=True)
+    supervision.frozen(S + 100 * MS, "lidar", frozen=False)
+    orders = watched(supervision, 2 * S, ["camera", "fusion"])
+    assert [at for at, order in orders if isinstance(order, Kill)] == [1950]
+
+
 def test_a_node_that_never_closes_is_killed():
     supervision = begun((CAMERA, HANGING, FUSION), limits=Limits(close_ns=5 * S))
     supervision.reported(S, Report("lidar", State.ENDING))
