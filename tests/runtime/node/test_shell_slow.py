@@ -1,6 +1,7 @@
-"""The shell on real lanes and the real clock: stages that are slow, that hang, and an overload.
+"""The shell on real lanes: stages that are slow, that hang, and an overload.
 
-What is asserted is who is blamed, what is lost, and that the journal fed back decides the same.
+What is asserted is who is blamed, what is lost, and that the journal fed back decides the same. The
+threads are real, the clock is patient: a busy machine takes nobody's time.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
+from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.inference.stage import Cancelled, Cut, OutputSpec, StageOutput, Stopper
 from tectum.ledger.row import Outcome, Row, Status
 from tectum.message import Kind
-from tectum.node.lanes import Lanes
 from tectum.node.shell import Failure, Shell
 from tectum.pipeline.events import Event, Finished
 from tectum.pipeline.orders import Note, Picked
@@ -26,16 +26,11 @@ from tectum.pipeline.pipeline import Pipeline
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan
 from tectum.pipeline.verify import verify
 from tectum.testing.messages import make_message
-
-pytestmark = [pytest.mark.realtime, pytest.mark.timeout(120)]
+from tectum.testing.patient import PatientClock, PatientLanes
 
 PERIOD_NS = 100 * NS_PER_MS
 BUDGET_NS = 90 * NS_PER_MS
 NAMES = ("camera", "lidar")
-
-
-def _rest(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 class Encoder:
@@ -49,10 +44,16 @@ class Encoder:
         self.takes_of: dict[int, float] = {}
         """Sequence number -> how long the run on that sample takes instead, s."""
         self.deaf = False
+        self.clock = PatientClock()
+        """Of the run; set by it."""
 
     def warm_up(self, variant: str) -> None:
         """Take as long as a run."""
-        _rest(self.takes_s)
+        self.rest(self.takes_s)
+
+    def rest(self, seconds: float) -> None:
+        """Compute for so long."""
+        self.clock.sleep_until_ns(self.clock.now_ns() + round(seconds * NS_PER_S))
 
     def run(
         self, variant: str, args: Mapping[str, Any], state: Any, stopper: Stopper
@@ -61,7 +62,7 @@ class Encoder:
         assert isinstance(cut, Cut)
         left_s = self.takes_of.get(cut.message.header.seq, self.takes_s)
         while left_s > 0:
-            _rest(min(0.005, left_s))
+            self.rest(min(0.005, left_s))
             left_s -= 0.005
             if stopper.stopped and not self.deaf:
                 raise Cancelled
@@ -79,7 +80,7 @@ class Head(Encoder):
     def run(
         self, variant: str, args: Mapping[str, Any], state: Any, stopper: Stopper
     ) -> StageOutput:
-        _rest(self.takes_s)
+        self.rest(self.takes_s)
         return StageOutput({"there": np.array([arg is not None for arg in args.values()])})
 
 
@@ -87,10 +88,11 @@ class Live:
     """Two sensors, ten times a second; the lidar asks for results, and either is enough."""
 
     def __init__(self, camera: Encoder, lidar: Encoder, *, lanes: int) -> None:
-        self.clock = GraphClock()
-        self.wake = threading.Event()
-        self.lanes = Lanes(lanes, self.clock, on_done=self.wake.set)
+        self.clock, loop = PatientClock(), threading.get_ident()
+        self.lanes = PatientLanes(lanes, self.clock, on_done=lambda: self.clock.wake(loop))
         stages = {"camera": camera, "lidar": lidar, "head": Head("head", 0.001)}
+        for stage in stages.values():
+            stage.clock = self.clock
         inputs = [
             InputPlan(
                 name, f"{name}/x", AlignPlan("exact"), name, required=False, period_ns=PERIOD_NS,
@@ -118,8 +120,7 @@ class Live:
             wake_ns = self.shell.turn()
             if coming:
                 wake_ns = min(wake_ns, coming[0][1])
-            self.wake.wait(max(0, min(wake_ns - self.clock.now_ns(), PERIOD_NS)) / NS_PER_S)
-            self.wake.clear()
+            self.clock.sleep_until_ns(min(wake_ns, self.clock.now_ns() + PERIOD_NS))
         self.shell.turn()
         return self.rows
 
@@ -183,10 +184,7 @@ def test_two_seconds_of_slow_runs_are_blamed_on_their_stage_and_end(start: Start
     assert all(row.outcome is not Outcome.COMPLETE for row in slow)
     assert {row.blame for row in slow} == {"camera"}
     assert all(row.inputs[0].status is Status.MISSING for row in slow)
-    # A busy machine may cost a set of its own: the stage is back, and stays so.
-    good = [row.outcome is Outcome.COMPLETE for row in rows[40:]]
-    assert any(good[:4])
-    assert sum(good[3:]) >= len(good[3:]) - 3
+    assert all(row.outcome is Outcome.COMPLETE for row in [*rows[:20], *rows[43:]])
     assert not live.failures
     live.stop()
     _verified(live)
@@ -204,10 +202,8 @@ def test_a_run_that_hangs_costs_its_set_and_its_lane_until_it_returns(
     rows = live.run(45)
 
     lost = [row.trigger for row in rows if row.outcome is not Outcome.COMPLETE]
-    assert 10 in lost
+    assert lost == [10]
     assert rows[10].blame == "camera"
-    own = [trigger for trigger in lost if rows[trigger].blame == "camera"]
-    assert own in ([10], [10, 11])
     live.stop()
     _verified(live)
     starts = _lane_of(live)
@@ -237,8 +233,7 @@ def test_an_overload_is_decided_alike_when_its_journal_is_fed_back(start: Start)
 
     asked = [row for row in rows if "substituted" not in row.flags]
     late = [row for row in asked if row.outcome is not Outcome.COMPLETE]
-    covered = live.shell.pipeline.counters()["lidar"].get("covered", 0)
-    assert len(asked) + covered == 80  # a machine that stalls lets stand-ins answer
+    assert len(asked) == 80
     assert len(late) >= 40
     assert all(row.blame in ("camera", "lidar", "head") for row in late)
     live.stop()
