@@ -64,7 +64,7 @@ def read_ledgers(where: str | None = None) -> list[Ledger]:
     path = Path(where).expanduser() if where else _latest()
     if path.is_file() and path.suffix == ".ledger":
         return [_from_files(path.with_suffix(""))]
-    if path.is_file():
+    if _is_recording(path):
         return _from_log(path)
     if not path.is_dir():
         from tectum.rundir import find_run  # noqa: PLC0415 - start-up of the command line
@@ -76,6 +76,13 @@ def read_ledgers(where: str | None = None) -> list[Ledger]:
         msg = f"{path} has no ledger: no fusion node has begun there"
         raise DataError(msg)
     return [_from_files(path / node) for node in sorted(nodes)]
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether `path` is a log, the name of a series, or a folder with recordings."""
+    from tectum.recording.belonging import files_of, recordings_in  # noqa: PLC0415 - start-up
+
+    return bool(recordings_in(path)) if path.is_dir() else files_of(path)[0].is_file()
 
 
 def keep_ledgers(folder: Path) -> None:

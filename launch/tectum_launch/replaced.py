@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tectum.errors import ConfigError
-from tectum.recording.names import files_of
+from tectum.recording.belonging import files_of
 from tectum.recording.series_reader import named_log, open_log
 from tectum_launch.document import Document
 from tectum_launch.draft import draft_node

@@ -54,7 +54,7 @@ def _opened(target: Path) -> IO[str]:
 def _events(reader: LogReader) -> Iterator[dict[str, Any]]:
     lives = lives_of(reader)
     for process, life in enumerate(lives, start=1):
-        yield from trace_of(life.plan, life.events(), process)
+        yield from trace_of(life.plan, life.recorded(), process)
     known = {name: topic.kind for name, topic in reader.topics.items() if topic.kind is not None}
     topics = [name for name, kind in known.items() if kind not in _OWN]
     yield from _messages(reader, topics, len(lives) + 1)

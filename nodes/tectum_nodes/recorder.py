@@ -22,7 +22,8 @@ from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ContractError, DataError
 from tectum.node.base import Context, Node, NodeConfig
 from tectum.node.fields import Duration, Size
-from tectum.recording.series import LogSeries, Owner, Split
+from tectum.recording.part_note import Owner
+from tectum.recording.series import LogSeries, Split
 from tectum.recording.store import ImageStorage
 from tectum.recording.writer import Compression, WriteOptions
 from tectum.rundir import read_run
@@ -216,9 +217,11 @@ class RecorderNode(Node):
 
 
 def _log_path(config: RecorderConfig, context: Context) -> Path:
+    """Return where to record: by the begin of the run, so that a further life goes on beside."""
     if config.path:
         return Path(config.path).expanduser()
-    date = datetime.fromtimestamp(context.clock.now_ns() / NS_PER_S, tz=UTC)
+    begun_ns = int(context.run.get("started_ns", context.clock.now_ns()))
+    date = datetime.fromtimestamp(begun_ns / NS_PER_S, tz=UTC)
     name = str(context.run.get("graph") or "graph")
     return Path(f"{name}-{date:%Y%m%d-%H%M%S}.mcap").absolute()
 

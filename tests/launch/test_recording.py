@@ -1,6 +1,8 @@
 """A recorder joins a graph that is running, and the graph does not notice."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +13,13 @@ from click.testing import CliRunner
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
 
-from tectum.clock import NS_PER_S
+from tectum.clock import NS_PER_S, GraphClock
 from tectum.errors import DataError
 from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import open_log
 from tectum_launch.cli import main
 from tectum_launch.recording import Joined, record_run
+from tectum_nodes.dashboard.viewing import Viewing
 
 pytestmark = pytest.mark.realtime
 
@@ -81,3 +85,60 @@ def test_an_ordinary_reader_finds_all_that_a_run_is(tmp_path, monkeypatch):
     result = msgpack.unpackb(last["perception/result"].decoded_message.header.fields)["result"]
     assert result["models"].keys() >= {"driving/camera", "driving/lidar"}
     assert all(len(sha256) == 64 for sha256 in result["models"].values())
+
+
+JUDGED = """
+graph: judged
+include: driving
+nodes:
+  truth: {run: simulated_truth, rate: 10Hz}
+  recorder: {run: recorder, path: drive.mcap, flush: 100ms, on_exit: restart}
+"""
+
+
+@pytest.mark.timeout(180)
+def test_a_recorder_that_was_killed_and_brought_back_has_written_one_recording(
+    tmp_path, monkeypatch, until, launched_graph
+):
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)
+    graph = tmp_path / "judged.yaml"
+    graph.write_text(JUDGED)
+    log, second = tmp_path / "drive.mcap", tmp_path / "drive-2.mcap"
+    launcher, run = launched_graph(graph, 6)
+    until(lambda: log.stat().st_size > 4_000_000)
+    os.kill(run["nodes"]["recorder"]["pid"], signal.SIGKILL)
+    until(lambda: second.is_file() and second.stat().st_size > 4_000_000)
+    launcher.send_signal(signal.SIGINT)
+    launcher.communicate(timeout=30)
+
+    def said(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, [*words])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    gap = "drive-2.mcap: the recorder was started again; nothing was recorded for "
+    document = json.loads(said("log", "info", str(log), "--json"))
+    assert sum(text.startswith(gap) for text in document["complaints"]) == 1
+    assert document["complaints"][1].startswith("drive.mcap: cut short")
+    assert [part["path"] for part in document["parts"]] == [str(log), str(second)]
+    verified = said("replay", str(log), code=1)
+    assert gap in verified
+    assert re.search(r"the [1-9]\d* decisions before it are the same again, the [1-9]\d*", verified)
+    first = json.loads(said("replay", str(log), "--mode", "simulate", "--json"))
+    assert first == json.loads(said("replay", str(log), "--mode", "simulate", "--json"))
+    judged = tmp_path / "eval.json"
+    said("eval", str(log), "--graph", str(graph), "--claimed", "--json", str(judged))
+    (found,) = json.loads(judged.read_text())["graphs"].values()
+    condition = next(item for item in found["conditions"] if item["name"] == "as it is")
+    with open_log(log) as reader:
+        sweeps = reader.topics["lidar/points"].messages
+        assert sum(condition["outcomes"].values()) >= sweeps
+        assert reader.span_ns[1] > reader.gaps[0].end_ns
+    assert condition["outcomes"]["complete"] > 0
+    with Viewing(log, GraphClock()) as viewing:
+        assert gap in viewing.recorded.reader.complaints[0]
+        viewing.recorded.seek(viewing.recorded.end_ns)
+        viewing.turn()
+    assert "triggers from" in said("why", str(log))

@@ -15,6 +15,7 @@ from tectum.pipeline.events import Arrived, Event
 from tectum.pipeline.plan import AlignPlan, InputPlan, Plan, StagePlan, plan_document
 from tectum.pipeline.simulate import Simulation, fixed_durations, simulate
 from tectum.recording.journal import JournalEncoder
+from tectum.recording.series import LogSeries, Split
 from tectum.recording.writer import LogWriter
 from tectum.rundir import runs_folder
 from tectum_launch.cli import main
@@ -228,6 +229,18 @@ def test_a_recording_tells_the_same(tmp_path: Path, folder: Path, simulation: Si
     path = tmp_path / "drive.mcap"
     record(path, simulation)
     assert why(str(path)).stdout == why(str(folder)).stdout
+
+
+def test_a_recording_in_several_files_tells_the_same_by_its_name_and_by_its_folder(
+    tmp_path: Path, folder: Path, simulation: Simulation
+) -> None:
+    path = tmp_path / "drives" / "drive.mcap"
+    path.parent.mkdir()
+    series = LogSeries(path, split=Split(nbytes=1_000_000))
+    series.close()
+    record(path.with_name("drive-00002.mcap"), simulation)
+    for name in (path, path.parent):
+        assert why(str(name)).stdout == why(str(folder)).stdout
 
 
 def test_a_recording_without_a_ledger_says_what_to_record(tmp_path: Path) -> None:

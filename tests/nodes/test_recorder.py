@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tectum.recording.mend import mend
 from tectum.recording.names import parts_of
 from tectum.recording.reader import LogReader
 from tectum.recording.series import LogSeries, Split
+from tectum.recording.series_reader import open_log
 from tectum.testing import FakeClock, MemoryContext
 from tectum.testing.messages import make_message
 from tectum.testing.nodes import Metronome
@@ -314,6 +316,21 @@ def test_a_recorder_that_is_started_again_in_its_run_replaces_nothing(tmp_path: 
     recorded_life(tmp_path, "another run", path=path, overwrite=True)
     with LogReader(tmp_path / "drive.mcap") as reader:
         assert reader.run["id"] == "another run"
+
+
+def test_without_a_path_a_recorder_that_is_started_again_goes_on_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for later_s in range(2):  # its own begin does not name the file: the run's does
+        monkeypatch.setitem(RUN, "started_ns", 1_750_000_000 * NS_PER_S)
+        monkeypatch.setattr(sys.modules[__name__], "EPOCH_NS", EPOCH_NS + later_s * 10 * NS_PER_S)
+        recorded_life(tmp_path)
+    names = sorted(file.name for file in tmp_path.glob("*.mcap"))
+    assert names == ["drive-20250615-150640-2.mcap", "drive-20250615-150640.mcap"]
+    with open_log(tmp_path) as reader:
+        assert [len(reader.complaints), reader.topics["camera/image"].messages] == [1, 2]
+        assert "the recorder was started again" in reader.complaints[0]
 
 
 def test_a_split_recording_goes_on_in_its_run_and_is_replaced_as_a_whole(tmp_path: Path) -> None:

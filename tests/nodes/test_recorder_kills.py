@@ -5,6 +5,7 @@
 
 import os
 import random
+import shutil
 import signal
 from collections import defaultdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from tectum.node.control import Order, State
 from tectum.recording.mend import mend
 from tectum.recording.names import life_path
 from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import open_log
 from tectum.testing.nodes import Metronome
 from tectum.testing.processes import ProcessRun
 from tectum_nodes.recorder import RecorderNode
@@ -93,8 +95,17 @@ def test_nothing_older_than_a_second_is_missing_when_a_recorder_is_killed(tmp_pa
 
     logs = sorted(tmp_path.glob("*.mcap"))
     assert logs == sorted(life_path(path, number + 1) for number in range(KILLS))
+    alone = tmp_path / "alone" / "one.mcap"
+    alone.parent.mkdir()
+    counts = dict.fromkeys(TOPICS, 0)
     for number, killed_ns in enumerate(killed):
-        _check(life_path(path, number + 1), graph.published, killed_ns, tmp_path / "mended")
+        shutil.copy(life_path(path, number + 1), alone)
+        for topic, count in _check(alone, graph.published, killed_ns, tmp_path / "mended").items():
+            counts[topic] += count
+    with open_log(path) as reader:  # all lives are one log
+        assert {topic: reader.topics[topic].messages for topic in TOPICS} == counts
+        again = [text for text in reader.complaints if "the recorder was started again" in text]
+        assert len(again) == KILLS - 1
 
 
 def _until_it_records(graph: Graph, log: Path) -> None:
@@ -103,8 +114,13 @@ def _until_it_records(graph: Graph, log: Path) -> None:
         graph.observe(graph.clock.now_ns() + 10 * NS_PER_MS)
 
 
-def _check(log: Path, published: dict[str, dict[int, int]], killed_ns: int, mended: Path) -> None:
-    """Assert that the log has all from its first message to one second before the kill."""
+def _check(
+    log: Path, published: dict[str, dict[int, int]], killed_ns: int, mended: Path
+) -> dict[str, int]:
+    """Assert that the log has all from its first message to one second before the kill.
+
+    Returns how many messages of each topic it has.
+    """
     report = mend(log, mended, overwrite=True)
     assert "cut short" in report.sentence()
     found: dict[str, list[int]] = defaultdict(list)
@@ -124,3 +140,4 @@ def _check(log: Path, published: dict[str, dict[int, int]], killed_ns: int, mend
         assert sum(1 for _ in ordinary.iter_messages(topics=TOPICS)) == sum(
             map(len, found.values())
         )
+    return {topic: len(seqs) for topic, seqs in found.items()}

@@ -17,6 +17,7 @@ from tectum.errors import DataError
 from tectum.message import AnyArray, Kind
 from tectum.recording.reader import LogReader
 from tectum.recording.replay import began_ns
+from tectum.recording.series_reader import open_log
 
 __all__ = ["LabelSpans", "Moments", "read_truth"]
 
@@ -65,7 +66,7 @@ def read_truth(log: Path, source: str) -> Moments | LabelSpans:
     Raises:
         DataError: there is neither, or it does not say what is true.
     """
-    with LogReader(log) as reader:
+    with open_log(log) as reader:
         if Path(source).suffix == ".csv":
             return _from_table(Path(source), began_ns(reader))
         return _from_topic(reader, source or _truth_topic(reader))

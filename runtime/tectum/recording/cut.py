@@ -14,12 +14,12 @@ from pathlib import Path
 
 from tectum.errors import ConfigError, DataError
 from tectum.message import Kind
+from tectum.recording.belonging import files_of
 from tectum.recording.content import Contents, Entry
 from tectum.recording.copying import Copier, copy_facts
 from tectum.recording.headers import header_from
 from tectum.recording.log_topics import matches
 from tectum.recording.mcap_file import McapFile
-from tectum.recording.names import files_of
 from tectum.recording.order import NEVER_NS
 from tectum.recording.reader import LogReader
 from tectum.recording.scan import PARSE_ERRORS, Scan, opened, scanned

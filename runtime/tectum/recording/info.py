@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tectum.clock import NS_PER_S
+from tectum.recording.belonging import files_of
 from tectum.recording.log_topics import LogTopic
-from tectum.recording.names import files_of, missing_parts
 from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import SeriesReader
 
 __all__ = ["info_document", "info_text"]
 
 
 def info_document(path: Path) -> dict[str, Any]:
-    """Return what `path` holds, a log or the name of a series; its files are then in `parts`.
+    """Return what `path` holds; of a recording of several files they are in `parts`.
 
     Raises:
         DataError: there is no such file, or it is not a log at all.
@@ -23,14 +24,13 @@ def info_document(path: Path) -> dict[str, Any]:
     if files == [path]:
         return {**_file_document(path), "parts": []}
     parts = [_file_document(file) for file in files]
-    complaints = [
-        f"{Path(part['path']).name}: {text}" for part in parts for text in part["complaints"]
-    ]
+    with SeriesReader(path, files) as reader:
+        complaints = list(reader.complaints)
     return {
         "path": str(path),
         "bytes": sum(part["bytes"] for part in parts),
         "finished": all(part["finished"] for part in parts),
-        "complaints": [*missing_parts(path), *complaints],
+        "complaints": complaints,
         "messages": sum(part["messages"] for part in parts),
         "first_ns": min(part["first_ns"] for part in parts),
         "last_ns": max(part["last_ns"] for part in parts),

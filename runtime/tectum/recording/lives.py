@@ -1,7 +1,8 @@
 """What a log has of its fusion nodes: plan, journal and rows of each life of each node.
 
 A fusion node that was restarted has several lives; each has a pipeline, and so a journal, of its
-own, numbered from 0.
+own, numbered from 0. Where the recorder was started again within a life, its journal ends there: no
+event that follows can be fed to a pipeline that lacks those in between.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from tectum.ledger.row import Row
 from tectum.message import Header, Kind, Value
 from tectum.pipeline.events import Event
 from tectum.pipeline.plan import Plan, plan_from
+from tectum.recording.belonging import Gap
 from tectum.recording.journal import decode_journal
 from tectum.recording.reader import LogReader
+from tectum.recording.series_reader import gaps_of
 
 __all__ = ["Life", "lives_of"]
 
@@ -32,13 +35,25 @@ class Life:
     """The journal as it is stored; see `events`."""
     rows: list[Row] = field(default_factory=list)
     """In the order in which they were closed."""
+    gap: Gap | None = None
+    """Behind which its journal and its rows go on, but not here."""
+    later: int = 0
+    """How many rows were recorded behind it."""
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the journal.
 
         Raises:
-            DataError: an event is missing or is not what was written; those before were yielded.
+            DataError: an event is missing or is not what was written, or nobody recorded what
+                followed; those before were yielded.
         """
+        yield from self.recorded()
+        if self.gap is not None:
+            msg = f"the journal has a gap ({self.gap.sentence()})"
+            raise DataError(msg)
+
+    def recorded(self) -> Iterator[Event]:
+        """Yield the events up to the gap, where there is one; errors within as of `events`."""
         return (taken.event for taken in decode_journal(self.batches))
 
 
@@ -57,6 +72,8 @@ def lives_of(reader: LogReader, node: str | None = None) -> list[Life]:
     _check(reader, nodes, node)
     chosen = [name for name in topics if name.partition("/")[0] in ({node} if node else nodes)]
     plans = _plans(reader)
+    gaps = gaps_of(reader)
+    begun: dict[tuple[str, int], int] = {}
     lives: dict[tuple[str, int], Life] = {}
     for record in reader.messages(chosen):
         header = record.message.header
@@ -64,7 +81,9 @@ def lives_of(reader: LogReader, node: str | None = None) -> list[Life]:
         key = (name, header.incarnation)
         if key not in lives:
             lives[key] = Life(*key, _plan_of(reader, plans, key))
-        _take(lives[key], header)
+            begun[key] = record.log_ns
+        within = (gap for gap in gaps if begun[key] <= gap.begin_ns < record.log_ns)
+        _take(lives[key], header, next(within, None))
     return list(lives.values())
 
 
@@ -81,13 +100,17 @@ def _check(reader: LogReader, nodes: set[str], node: str | None) -> None:
         raise DataError(msg)
 
 
-def _take(life: Life, header: Header) -> None:
+def _take(life: Life, header: Header, gap: Gap | None) -> None:
+    """Take a message of a life, before which lies `gap`."""
+    rows = header.fields.get("rows") if header.kind is Kind.LEDGER else None
+    documents = rows if isinstance(rows, list) else []
+    if gap is not None:
+        life.gap = gap
+        life.later += len(documents)
+        return
     if header.kind is Kind.JOURNAL:
         life.batches.append(header.fields)
-    elif header.kind is Kind.LEDGER:
-        rows = header.fields.get("rows")
-        for document in rows if isinstance(rows, list) else ():
-            life.rows.append(row_from(document))
+    life.rows += map(row_from, documents)
 
 
 def _plans(reader: LogReader) -> dict[tuple[str, int], Plan]:

@@ -7,17 +7,17 @@ of a series become one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tectum.errors import DataError
+from tectum.recording.belonging import files_of
 from tectum.recording.content import Contents
 from tectum.recording.copying import Copier, copy_facts
 from tectum.recording.mcap_file import McapFile
-from tectum.recording.names import files_of, missing_parts
 from tectum.recording.reader import LogReader
 from tectum.recording.scan import opened, scanned
+from tectum.recording.series_reader import open_log
 from tectum.recording.target import disk_errors, opened_to_write
 
 __all__ = ["MendReport", "mend"]
@@ -54,24 +54,19 @@ def mend(source: Path, target: Path, *, overwrite: bool = False) -> MendReport:
     if target.exists() and any(target.samefile(path) for path in sources if path.exists()):
         msg = f"{target} is the log to be mended itself: name another file"
         raise DataError(msg)
-    complaints = [text for path in sources for text in _complaints(path, len(sources) > 1)]
-    complaints += missing_parts(source)
+    with open_log(source) as reader:
+        complaints = list(reader.complaints)
     with opened_to_write(target, overwrite=overwrite) as file, disk_errors(target):
         writer = McapFile(file, profile="tectum", library="tectum log mend")
         copied: set[bytes] = set()
         for path in sources:
-            complaints += _copy(path, writer, copied)
+            named = f"{path.name}: " if len(sources) > 1 else ""
+            complaints += (named + text for text in _copy(path, writer, copied))
         writer.finish()
     with LogReader(target) as reader:
         last_ns = reader.span_ns[1]
         once = tuple(dict.fromkeys(complaints))
         return MendReport(source, target, reader.messages_total, last_ns, once)
-
-
-def _complaints(path: Path, named: bool) -> Iterator[str]:
-    """Yield what is wrong with `path`; by name where it is one of several."""
-    with LogReader(path) as reader:
-        yield from (f"{path.name}: {text}" if named else text for text in reader.complaints)
 
 
 def _copy(source: Path, writer: McapFile, copied: set[bytes]) -> list[str]:

@@ -1,11 +1,11 @@
-"""How the files of one recording are called, and which files belong together."""
+"""How the files of one recording are called."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-__all__ = ["files_of", "life_path", "missing_parts", "part_path", "parts_of", "series_in"]
+__all__ = ["life_path", "lives_named", "part_path", "parts_of", "without_number"]
 
 _DIGITS = 5
 
@@ -22,34 +22,25 @@ def life_path(path: Path, number: int) -> Path:
 
 def parts_of(path: Path) -> dict[Path, int]:
     """Return the files that are there of the series `path`, in their order, with their numbers."""
-    pattern = rf"{re.escape(path.stem)}-(\d{{{_DIGITS},}}){re.escape(path.suffix)}"
+    return _numbered(path, rf"\d{{{_DIGITS},}}")
+
+
+def lives_named(path: Path) -> dict[Path, int]:
+    """Return the files that are called like further lives of `path`, in their order."""
+    return {file: number for file, number in _numbered(path, r"[1-9]\d*").items() if number > 1}
+
+
+def without_number(path: Path) -> Path | None:
+    """Return the recording whose part or further life `path` is called like, or None."""
+    match = re.fullmatch(r"(.+)-([1-9]\d*|\d{5,})", path.stem)
+    return path.with_name(f"{match.group(1)}{path.suffix}") if match else None
+
+
+def _numbered(path: Path, number: str) -> dict[Path, int]:
+    pattern = rf"{re.escape(path.stem)}-({number}){re.escape(path.suffix)}"
     try:
         names = [re.fullmatch(pattern, file.name) for file in path.parent.iterdir()]
     except OSError:
         return {}
     found = {path.with_name(match.group()): int(match.group(1)) for match in names if match}
     return dict(sorted(found.items(), key=lambda item: item[1]))
-
-
-def files_of(path: Path) -> list[Path]:
-    """Return the files of the recording `path`: itself, or where it is not there, its series."""
-    return [path] if path.exists() else list(parts_of(path)) or [path]
-
-
-def missing_parts(path: Path) -> list[str]:
-    """Return in sentences which files are missing between the others of the series `path`."""
-    if path.exists():
-        return []
-    numbers = list(parts_of(path).values())
-    missing = sorted(set(range(1, max(numbers, default=0))) - set(numbers))
-    return [f"{part_path(path, number).name} is missing" for number in missing]
-
-
-def series_in(folder: Path) -> list[Path]:
-    """Return the names of the recordings in a folder: of a series once, without its numbers."""
-    pattern = rf"(.+)-\d{{{_DIGITS},}}"
-    names: dict[Path, None] = {}
-    for file in sorted(folder.glob("*.mcap")):
-        match = re.fullmatch(pattern, file.stem)
-        names[folder / f"{match.group(1)}{file.suffix}" if match else file] = None
-    return list(names)

@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tectum.clock import NS_PER_S
 from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.content import Contents, Entry
 from tectum.recording.headers import header_from
 from tectum.recording.log_topics import LogTopic, counts_of, joined, matches, summed
+from tectum.recording.moments import moment_text
 from tectum.recording.numbers import Numbers
 from tectum.recording.order import NEVER_NS, Place, Span, places
 from tectum.recording.restore import KIND_OF, foreign, restored
@@ -266,12 +265,4 @@ class LogReader:
 
     def _cut_short(self) -> str:
         _, last_ns = self.span_ns
-        return f"cut short: {self.messages_total} messages, last at {_moment(last_ns)}"
-
-
-def _moment(time_ns: int) -> str:
-    """Return an instant of the graph clock for a person."""
-    try:
-        return f"{datetime.fromtimestamp(time_ns / NS_PER_S, tz=UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
-    except (OverflowError, ValueError):
-        return f"{time_ns} ns"
+        return f"cut short: {self.messages_total} messages, last at {moment_text(last_ns)}"

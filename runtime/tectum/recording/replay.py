@@ -167,10 +167,13 @@ def scenario_of(
     life = _life(reader, node, plan)
     recorded = RecordedDurations(durations, claims)
     if life is not None:
-        recorded.learn(life.plan, life.events())
+        recorded.learn(life.plan, life.recorded())
         plan = plan or life.plan
         if _same_inputs(plan, life.plan):
-            return Scenario(plan, _outside(life, plan), recorded)
+            outside = _outside(life, plan)
+            return Scenario(
+                plan, outside if life.gap is None else _bridged(reader, plan, outside), recorded
+            )
     assert plan is not None, "without a plan there is a life"
     measured = _measured(reader, plan, {**(claims or {}), **(durations or {})})
     return Scenario(plan, chain(measured, arrivals_of(reader, plan)), recorded)
@@ -227,8 +230,17 @@ def _verified(life: Life) -> LifeReport:
     found = verify(life.plan, events, None if damage else live_digest, life.rows)
     difference, event = found.difference, found.event
     if damage and (found.ok or found.event < 0):
-        difference, event = damage, len(events)
+        difference, event = damage + _before(life, found), len(events)
     return _report(life, live_digest, found, difference, event)
+
+
+def _before(life: Life, found: Verification) -> str:
+    """Return what is proven of a life within which the recorder was started again."""
+    if life.gap is None:
+        return ""
+    proven = min(found.rows, len(life.rows))
+    text = f": the {proven} decisions before it are the same again"
+    return f"{text}, the {life.later} after it cannot be verified"
 
 
 def _report(
@@ -275,7 +287,7 @@ def _outside(life: Life, plan: Plan) -> Iterator[Event]:
     """Yield what came from outside the pipeline, as far as it concerns `plan`."""
     inputs = {item.name for item in plan.inputs}
     stages = {(stage.name, variant) for stage in plan.stages for variant in stage.variants}
-    for event in life.events():
+    for event in life.recorded():
         if isinstance(event, Arrived):
             concerned = event.sample.ref.input in inputs
         elif isinstance(event, Promised | Ended | Missed):
@@ -286,6 +298,12 @@ def _outside(life: Life, plan: Plan) -> Iterator[Event]:
             concerned = not isinstance(event, Finished | Delivered | Tick)
         if concerned:
             yield event
+
+
+def _bridged(reader: LogReader, plan: Plan, outside: Iterator[Event]) -> Iterator[Event]:
+    """Yield what came from outside where the journal has a gap: from the messages of the log."""
+    measured = (event for event in outside if isinstance(event, Measured))
+    return heapq.merge(measured, arrivals_of(reader, plan), key=lambda event: event.now_ns)
 
 
 def _measured(reader: LogReader, plan: Plan, table: Mapping[str, int]) -> list[Event]:

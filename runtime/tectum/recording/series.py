@@ -3,7 +3,8 @@
 `drive.mcap` that is split lies in `drive-00001.mcap`, `drive-00002.mcap`, ...: names that sort as
 the files follow. Each begins with what the run is, its rig and its constant facts. A recorder that
 is started again within its run goes on beside what it has written (`drive-2.mcap`, or the next
-number of the series) and replaces nothing of it.
+number of the series) and replaces nothing of it; each file says in which life of the recorder it
+was written, so that all of them are read as one log, with the times between (`belonging`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tectum.errors import DataError
 from tectum.message import Kind, Message
 from tectum.recording.names import life_path, part_path, parts_of
-from tectum.recording.scan import opened, scanned
+from tectum.recording.part_note import PART, Owner, PartNote, part_note
 from tectum.recording.writer import LogWriter, WriteOptions
 
-__all__ = ["LogSeries", "Owner", "Split"]
-
-_PART = "tectum/part"
+__all__ = ["LogSeries", "Split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,6 @@ class Split:
         """Return whether a file of `nbytes` that has lasted so long is to be the last."""
         by_size = self.nbytes and nbytes >= self.nbytes
         return bool(by_size or (self.every_ns and lasted_ns >= self.every_ns))
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who records: a run, and the node in it. Nobody in particular: both empty."""
-
-    run: str = ""
-    node: str = ""
 
 
 class LogSeries:
@@ -69,7 +59,7 @@ class LogSeries:
         self._path = path
         self._options = options or WriteOptions()
         self._split, self._owner = split or Split(), owner or Owner()
-        self._number = self._first_number()
+        self._number, self._life = self._begin()
         self._run: Mapping[str, Any] | None = None
         self._facts: dict[tuple[str, str], Message] = {}
         self._began_ns: int | None = None
@@ -164,41 +154,36 @@ class LogSeries:
     def _opened(self) -> LogWriter:
         path = self._file(self._number)
         writer = LogWriter(path, self._options)
-        part = {"part": str(self._number), "of": self._path.name}
-        writer.write_facts(_PART, {**part, "run": self._owner.run, "node": self._owner.node})
+        note = PartNote(self._number, self._life, self._owner)
+        writer.write_facts(PART, note.facts(self._path.name))
         self.files.append(path)
         return writer
 
     def _file(self, number: int) -> Path:
         return part_path(self._path, number) if self._split else life_path(self._path, number)
 
-    def _first_number(self) -> int:
-        """Return the number of the first file to write, and make room for it where allowed."""
+    def _begin(self) -> tuple[int, int]:
+        """Return (number of the first file to write, life); make room for it where allowed."""
         if not self._split:
-            return self._next_life()
+            number = self._next_life()
+            return number, number
         found = parts_of(self._path)
-        if found and any(self._is_own(path) for path in found):
-            return max(found.values()) + 1
+        own = [note for path in found if (note := self._own_note(path))]
+        if own:
+            return max(found.values()) + 1, max(note.life for note in own) + 1
         for path in found if self._options.overwrite else ():
             path.unlink()
-        return 1
+        return 1, 1
 
     def _next_life(self) -> int:
         number = 1
         while (path := self._file(number)).exists():
-            if number == 1 and not self._is_own(path):
+            if number == 1 and self._own_note(path) is None:
                 break  # to be refused, or replaced
             number += 1
         return number
 
-    def _is_own(self, path: Path) -> bool:
-        """Return whether this owner has written `path` before."""
-        if not self._owner.run:
-            return False
-        try:
-            with opened(path) as file:
-                metadata = {item.name: item.metadata for item in scanned(file).metadata}
-        except DataError:
-            return False
-        part = metadata.get(_PART, {})
-        return (part.get("run"), part.get("node")) == (self._owner.run, self._owner.node)
+    def _own_note(self, path: Path) -> PartNote | None:
+        """Return what `path` says of itself, where this owner has written it before."""
+        note = part_note(path) if self._owner.run else None
+        return note if note and note.owner == self._owner else None

@@ -1,7 +1,8 @@
 """Read a recording that lies in several files as the one log that it is.
 
-`open_log` takes what people name: a log, the name of a series (`drive.mcap` where there are
-`drive-00001.mcap`, `drive-00002.mcap`, ...), or a folder that holds one recording and no other.
+`open_log` takes what people name: a log, with what its recorder wrote when it was started again
+(`drive-2.mcap`, ...), the name of a series (`drive.mcap` where there are `drive-00001.mcap`,
+`drive-00002.mcap`, ...), or a folder that holds one recording and no other.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ from typing import Any, Literal
 
 from tectum.errors import DataError
 from tectum.message import Header
+from tectum.recording.belonging import (
+    Gap,
+    files_of,
+    gaps_between,
+    missing_files,
+    recordings_in,
+)
 from tectum.recording.log_topics import LogTopic, joined_topics
-from tectum.recording.names import files_of, missing_parts, series_in
 from tectum.recording.reader import LogReader, RawRecord, Record
 
-__all__ = ["SeriesReader", "named_log", "open_log"]
+__all__ = ["SeriesReader", "gaps_of", "named_log", "open_log"]
 
 
 def open_log(path: Path) -> LogReader:
@@ -41,12 +48,17 @@ def named_log(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = series_in(path)
+    found = recordings_in(path)
     if len(found) == 1:
         return found[0]
     names = ", ".join(log.name for log in found[:8]) or "none"
     msg = f"{path} is a folder; name one recording in it (it has: {names})"
     raise DataError(msg)
+
+
+def gaps_of(reader: LogReader) -> tuple[Gap, ...]:
+    """Return the times in which nobody recorded, because the recorder was started again."""
+    return reader.gaps if isinstance(reader, SeriesReader) else ()
 
 
 class SeriesReader(LogReader):
@@ -86,7 +98,13 @@ class SeriesReader(LogReader):
     def complaints(self) -> tuple[str, ...]:
         """Return what was found wrong so far, with the name of the file."""
         found = (f"{part.path.name}: {text}" for part in self._parts for text in part.complaints)
-        return (*missing_parts(self.path), *found)
+        between = (gap.sentence() for gap in self.gaps)
+        return (*missing_files(self.path), *between, *found)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return the times in which nobody recorded, because the recorder was started again."""
+        return gaps_between(self._parts)
 
     @property
     def topics(self) -> dict[str, LogTopic]:

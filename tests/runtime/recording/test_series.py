@@ -7,9 +7,10 @@ from mcap.reader import make_reader
 
 from tectum.errors import DataError
 from tectum.message import Kind
+from tectum.recording.belonging import files_of
 from tectum.recording.info import info_document, info_text
 from tectum.recording.mend import mend
-from tectum.recording.names import files_of, life_path, part_path, parts_of
+from tectum.recording.names import life_path, part_path, parts_of
 from tectum.recording.reader import LogReader
 from tectum.recording.series import LogSeries, Split
 from tectum.testing.messages import make_message
