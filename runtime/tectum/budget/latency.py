@@ -18,6 +18,8 @@ _REMEMBERED = 32
 _USUAL = 900
 _NEW_REGIME = 3
 """This many runs in a row are no accident."""
+_SOME = 5
+"""So many runs have a median that says something; that of fewer may be what one of them took."""
 _AS_BEFORE = 2
 """So many are enough for a stage that was slow and takes again what it once took."""
 
@@ -46,7 +48,7 @@ class Estimate:
         self.typical_ns = 0
         """The median of recent runs."""
         self.least_ns = 0
-        """The least that was ever typical: of whole memories, as soon as there was one."""
+        """The least that was ever typical, of some runs: of whole memories, once there was one."""
         self.spread_ns = 0
         """How much longer than typical nine of ten recent runs took at the most.
 
@@ -110,8 +112,10 @@ class Estimate:
         self.spread_ns = ordered[last * _USUAL // 1000] - typical_ns
         if last + 1 == _REMEMBERED and not self._has_been_full:
             self._has_been_full, self.least_ns = True, typical_ns
-        elif last + 1 == _REMEMBERED or not self._has_been_full:
-            self.least_ns = min(self.least_ns or typical_ns, typical_ns)
+        elif not self.least_ns:
+            self.least_ns = typical_ns
+        elif last + 1 >= (_REMEMBERED if self._has_been_full else _SOME):
+            self.least_ns = min(self.least_ns, typical_ns)
 
     def _is_slow(self, took_ns: int) -> bool:
         return took_ns > self.least_ns * 3 // 2

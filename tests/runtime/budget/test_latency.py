@@ -45,6 +45,14 @@ def test_stages_and_variants_are_kept_apart() -> None:
     assert model.of("ear", "default").typical_ns == 0
 
 
+def test_one_quick_run_is_not_how_long_a_stage_takes_in_good_times() -> None:
+    model = _seen(52, 33, 56, 60, 52)  # the median of the first two would be 33
+    assert model.least_ns == 52
+    assert model.slower_ns == 0
+    model = _seen(52, *[33] * 5, *[60] * 5)
+    assert model.slower_ns == 60 - 33
+
+
 def test_doubt_keeps_the_shortest_only() -> None:
     model = _seen(50, 8, 60)
     model.doubt(0)
