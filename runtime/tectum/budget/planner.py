@@ -102,6 +102,23 @@ class Planner:
         """Return what the head of a set typically takes."""
         return self._costs.head_ns(opened.by, variant)
 
+    def first(self) -> tuple[int, ...]:
+        """Return the inputs whose encoders should be the first to begin, where all are to do.
+
+        Those on the lane that is done last when each lane takes the longest that is left; none
+        while something is degraded.
+        """
+        if not self._at_best:
+            return ()
+        costs = {i: e[0].typical_ns for i, e in enumerate(self._costs.encoders) if e}
+        free_at = [0] * self._plan.lanes
+        on: list[tuple[int, ...]] = [()] * self._plan.lanes
+        for index in sorted(costs, key=lambda i: -costs[i]):
+            lane = free_at.index(min(free_at))
+            free_at[lane] += costs[index]
+            on[lane] += (index,)
+        return on[free_at.index(max(free_at))]
+
     def usable_ns(self, without: int = -1) -> int:
         """Return how long after the end of its capture a trigger can still be answered in time.
 

@@ -8,7 +8,8 @@ from the run before; without it, it begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -18,12 +19,18 @@ from tectum.inference import postprocess, preprocess
 from tectum.inference.device import CPU, Device
 from tectum.inference.manifest import InputTensor, Manifest, Shape, sizes_of
 from tectum.inference.postprocess import Piece
-from tectum.inference.samples import SENSED, SampleArray, plausible_cut, sample_array
+from tectum.inference.samples import (
+    SENSED,
+    SampleArray,
+    comes_as_fed,
+    plausible_cut,
+    sample_array,
+)
 from tectum.inference.session import Computed, NeverStopped, SessionOptions
 from tectum.inference.sessions import Sessions
-from tectum.inference.stage import Cut, Held, StageArg, StageOutput, Stopper, Tensor
+from tectum.inference.stage import Cut, Held, Job, StageArg, StageOutput, Stopper, Tensor
 from tectum.inference.steps import View, read_steps
-from tectum.message import AnyArray
+from tectum.message import AnyArray, Value
 
 __all__ = ["OnnxEncoder"]
 
@@ -54,6 +61,7 @@ class OnnxEncoder:
         self.outputs = manifest.specs()
         self.variants = tuple(variant.name for variant in manifest.variants)
         self._sensed = _sensed(manifest)
+        self._dtype = np.dtype(self._sensed.dtype)
         self._before = read_steps(manifest.preprocess, preprocess.STEPS, manifest.place)
         self._after = read_steps(manifest.postprocess, postprocess.STEPS, manifest.place)
         loaded = sessions or Sessions()
@@ -63,6 +71,7 @@ class OnnxEncoder:
         self._fixed = self._residents()
         self._states = [tensor for tensor in manifest.inputs if tensor.kind == "state"]
         self._carries = bool(self._states or self._sensed.context)
+        self._feeds_as_it_comes = not (self._before or self._after or self._carries)
         self._hold = self._held_names()
         self._batches = _is_row_by_row(manifest)
 
@@ -87,6 +96,25 @@ class OnnxEncoder:
         assert isinstance(cut, Cut)
         return self.encode(variant, sample_array(cut, self._sensed), state, stopper)
 
+    def prepared(self, variant: str, args: Mapping[str, StageArg]) -> Job | None:
+        """Return the run of one argument ready to go, where the sample is fed as it came."""
+        (cut,) = args.values()
+        session = self.sessions[variant]
+        if not self._feeds_as_it_comes or session.device.is_gpu:
+            return None
+        if not isinstance(cut, Cut) or not comes_as_fed(cut, self._sensed):
+            return None
+        sample = sample_array(cut, self._sensed)
+        compute = partial(session.compute, self._feeds(sample.array, {}))
+        return partial(self._encode_prepared, sample.facts, compute)
+
+    def _encode_prepared(
+        self, facts: dict[str, Value], compute: Callable[[Stopper], Computed], stopper: Stopper
+    ) -> StageOutput:
+        arrays = compute(stopper).arrays
+        here = {item.name: item.taken_from(arrays) for item in self.manifest.results}
+        return StageOutput(here, facts)
+
     def sample(self, cut: Cut) -> SampleArray:
         """Return `cut` as the array that preprocessing begins with."""
         return sample_array(cut, self._sensed)
@@ -107,7 +135,7 @@ class OnnxEncoder:
         if self._carries and not carried:
             carried = self._initial_state()
         for view in views:
-            feeds = self._feeds(view, carried)
+            feeds = self._feeds(view.array, carried)
             computed = session.compute(feeds, stopper, hold)
             if self._carries:
                 carried = self._next_state(feeds, computed)
@@ -129,7 +157,7 @@ class OnnxEncoder:
         samples = [self.sample(cast(Cut, cut)) for args in many for cut in args.values()]
         views = [self._views(sample, None)[0] for sample in samples]
         name = self._sensed.name
-        rows = [np.asarray(self._feeds(view, {})[name]) for view in views]
+        rows = [np.asarray(self._feeds(view.array, {})[name]) for view in views]
         feeds = {name: np.concatenate(rows)}
         parts = self.sessions[variant].compute_batch(feeds, len(rows), stopper, self._hold)
         return [
@@ -183,13 +211,13 @@ class OnnxEncoder:
         states = [tensor.next for tensor in self.manifest.inputs if tensor.kind == "state"]
         return (*(item.tensor for item in results if item.role == "embedding"), *states)
 
-    def _feeds(self, view: View, state: State) -> dict[str, Tensor]:
-        tensor, array = self._sensed, view.array
+    def _feeds(self, array: AnyArray, state: State) -> dict[str, Tensor]:
+        tensor = self._sensed
         if tensor.context:
             array = np.concatenate([np.asarray(state[_context(tensor)]), array])
         if array.ndim == len(tensor.shape) - 1:
             array = array[None]
-        _check(array, tensor, self.manifest)
+        _check(array, tensor, self._dtype, self.manifest)
         feeds = {**self._fixed, tensor.name: array}
         for carried in self._states:
             if carried.name in state:
@@ -235,8 +263,10 @@ def _context(tensor: InputTensor) -> str:
     return f"{tensor.name}.context"
 
 
-def _check(array: AnyArray, tensor: InputTensor, manifest: Manifest) -> None:
-    if array.dtype != tensor.dtype or not _fits(array.shape, tensor.shape):
+def _check(
+    array: AnyArray, tensor: InputTensor, dtype: np.dtype[np.generic], manifest: Manifest
+) -> None:
+    if array.dtype != dtype or not _fits(array.shape, tensor.shape):
         msg = (
             f"{manifest.model}: its input {tensor.name!r} is {tensor.dtype} {list(tensor.shape)}, "
             f"but the sample came to {array.dtype} {list(array.shape)} after preprocessing"

@@ -13,7 +13,7 @@ from tectum.inference.preprocess import image_of
 from tectum.inference.stage import Cut
 from tectum.message import AnyArray, ArrayPayload, BufferSpec, Header, Kind, Message, Value
 
-__all__ = ["SENSED", "SampleArray", "plausible_cut", "sample_array"]
+__all__ = ["SENSED", "SampleArray", "comes_as_fed", "plausible_cut", "sample_array"]
 
 SENSED = ("image", "audio", "points", "tensor")
 """Kinds of model inputs that a sample feeds."""
@@ -50,6 +50,19 @@ def sample_array(cut: Cut, tensor: InputTensor) -> SampleArray:
     if tensor.kind == "points":
         return SampleArray(_points(message, tensor), {"frame_id": frame_id})
     return SampleArray(message.array(), {"frame_id": frame_id})
+
+
+def comes_as_fed(cut: Cut, tensor: InputTensor) -> bool:
+    """Return whether `sample_array` has nothing to do but look: no sound to cut, nothing to decode.
+
+    Columns that are chosen, and colours that change their order, are work.
+    """
+    fields = cut.messages[-1].header.fields
+    if tensor.kind == "image":
+        return fields.get("encoding", "bgr8") == tensor.encoding
+    if tensor.kind == "points":
+        return not tensor.fields or fields.get("names") in (tensor.fields, [*tensor.fields])
+    return tensor.kind == "tensor"
 
 
 def _points(message: Message, tensor: InputTensor) -> AnyArray:

@@ -20,6 +20,7 @@ from tectum.errors import ClosedError, ModelError
 from tectum.inference.buffers import Buffers, DeviceTensor, resident
 from tectum.inference.device import CPU, Device
 from tectum.inference.files import check_hash, find_file
+from tectum.inference.flag import Flags, run_options
 from tectum.inference.manifest import Manifest
 from tectum.inference.opening import SessionOptions, open_model
 from tectum.inference.rows import Rows
@@ -82,6 +83,7 @@ class Session:
         self._lock: contextlib.AbstractContextManager[object] = (
             contextlib.nullcontext() if self._overlaps else lock
         )
+        self._flags = Flags()
         self._rows: dict[str, Rows] = {}
         self._buffers: Buffers | None = None
         if device.is_gpu:
@@ -125,13 +127,13 @@ class Session:
         if self._session is None:
             msg = f"{self.manifest.model} has been closed"
             raise ClosedError(msg)
-        options = _run_options()
-        stopper.on_stop(lambda: setattr(options, "terminate", True))
+        flag = self._flags.lend()
+        stopper.on_stop(flag.raiser())
         try:
             if self._overlaps:
-                return self._compute(feeds, stopper, options, hold)
+                return self._compute(feeds, stopper, flag.options, hold)
             with self._lock:
-                return self._compute(feeds, stopper, options, hold)
+                return self._compute(feeds, stopper, flag.options, hold)
         except Cancelled:
             raise
         except Exception as error:
@@ -140,6 +142,8 @@ class Session:
                 raise Cancelled from error
             msg = f"{self.manifest.model} ({self.variant}) failed: {_first_line(error)}"
             raise ModelError(msg) from error
+        finally:
+            self._flags.take_back(flag)
 
     def compute_batch(
         self,
@@ -160,7 +164,7 @@ class Session:
         for name, held in whole.held.items():
             assert isinstance(held, DeviceTensor)
             with self._lock:
-                rows = self._rows_of(name).split(held, count, _run_options())
+                rows = self._rows_of(name).split(held, count, run_options())
             for part, row in zip(parts, rows, strict=True):
                 part.held[name] = row
         for held in whole.held.values():
@@ -190,15 +194,6 @@ class Session:
 
     def _turn(self) -> contextlib.AbstractContextManager[object]:
         return self._lock
-
-
-def _run_options() -> Any:
-    """Return options of one run: the flag that ends a run is sticky."""
-    import onnxruntime  # noqa: PLC0415 - heavy
-
-    options = onnxruntime.RunOptions()
-    options.log_severity_level = 4  # a stopped run is no error: the exception says it
-    return options
 
 
 def _first_line(error: Exception) -> str:

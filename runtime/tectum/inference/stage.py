@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,7 +19,9 @@ __all__ = [
     "Cancelled",
     "Cut",
     "Held",
+    "Job",
     "OutputSpec",
+    "Prepares",
     "Stage",
     "StageArg",
     "StageOutput",
@@ -120,6 +122,22 @@ class Stopper(Protocol):
 
     def on_stop(self, action: Callable[[], None]) -> None:
         """Call `action()` (from another thread) when the run is cancelled."""
+        ...
+
+
+Job = Callable[[Stopper], StageOutput]
+"""A run of which nothing is left but to carry it out, in a lane."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A stage whose runs can be made ready before their turn, so that a lane only computes."""
+
+    def prepared(self, variant: str, args: Mapping[str, StageArg]) -> Job | None:
+        """Return a run without carried state, ready to go.
+
+        None where making it ready is itself work, which belongs in a lane: a picture to decode.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from tectum.clock import Clock
+from tectum.clock import NS_PER_S, Clock
 from tectum.errors import ContractError
 from tectum.inference.stage import Cancelled, Stopper
 from tectum.pipeline.line import Line
@@ -56,6 +56,8 @@ class Lanes:
         self._runs: dict[int, _RunStopper] = {}
         self._line = Line(count)
         self._line_lock = threading.Lock()
+        self._beginning: deque[threading.Lock] = deque(maxlen=count)
+        """Of the last runs handed to idle lanes: held until the lane has taken it up."""
         self._ordered: dict[int, _Item] = {}
         """Runs that have not begun."""
         self._lane_of: dict[int, int] = {}
@@ -86,10 +88,26 @@ class Lanes:
         with self._line_lock:
             begins = self._line.add(run, lane, takes)
             if not begins:
-                self._ordered[run], self._lane_of[run] = (run, job, stopper), lane
+                self._ordered[run], self._lane_of[run] = (run, job, stopper, None), lane
         if begins:
-            self._jobs[lane].put((run, job, stopper))
+            begun = threading.Lock()
+            begun.acquire()
+            self._beginning.append(begun)
+            self._jobs[lane].put((run, job, stopper, begun))
         return begins
+
+    def rouse(self, lane: int) -> None:
+        """Have a lane awake, where it is idle, when it is given a run in a moment."""
+        if not self._line.on(lane):
+            self._jobs[lane].put(_ROUSED)
+
+    def let_begin(self, timeout_ns: int) -> None:
+        """Leave the interpreter to lanes that were given runs while idle, until they have it.
+
+        No longer than `timeout_ns` for each that was started since the last call.
+        """
+        while self._beginning:
+            self._beginning.popleft().acquire(timeout=timeout_ns / NS_PER_S)
 
     def cancel(self, run: int) -> None:
         """Ask a run to end early; it still comes back from `take`. Ended runs are passed over."""
@@ -116,9 +134,14 @@ class Lanes:
 
     def _work(self, jobs: SimpleQueue[_Item | None]) -> None:
         while (item := jobs.get()) is not None:
-            done = self._carry_out(*item)
+            if item is _ROUSED:
+                continue
+            run, job, stopper, begun = item
+            if begun is not None:
+                begun.release()
+            done = self._carry_out(run, job, stopper)
             self._done.append(done)
-            goes_on = self._begin_others(item[0], jobs)
+            goes_on = self._begin_others(run, jobs)
             if not goes_on or done.status != "ok":
                 self._on_done()
 
@@ -180,4 +203,7 @@ class _RunStopper:
             action()
 
 
-_Item = tuple[int, Job, _RunStopper]
+_Item = tuple[int, Job, _RunStopper, "threading.Lock | None"]
+"""The last: what to release when it begins, where somebody waits for that."""
+_ROUSED: _Item = (-1, lambda stopper: None, _RunStopper(), None)
+"""No run: what wakes a lane that is about to be given one."""

@@ -1,9 +1,13 @@
 """The shell around a pipeline: it carries out orders on lanes and decides nothing.
 
-It keeps what orders refer to (messages by sample, outputs by run), starts runs, takes completions
-back, and hands results, rows and the journal to a `Sink`. It owns no socket: the fusion node feeds
-it from the wire, an embedding program from its own calls. What others wait for goes first: runs are
-started and results delivered; the journal of what was taken up and the rows that came of it follow.
+It starts runs with what orders refer to (`tectum.node.holdings`), takes completions back, and hands
+results, rows and the journal to a `Sink`. It owns no socket: the fusion node feeds it from sockets,
+an embedding program from its calls. What others wait for goes first: runs are started and
+results delivered; the journal of what was taken up and the rows that came of it follow.
+
+What an idle lane begins with is made ready here while that lane wakes up, and what it goes on with
+while it computes: so between two runs it has nothing to do but begin. Work on a sample (decoding,
+resizing) is the lane's.
 
 Whoever holds `turn_lock` has the turn. That is the loop, and for a moment the thread of a lane
 whose run has just ended: it takes the run back, finds out what comes next where that was not
@@ -16,14 +20,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from tectum.clock import Clock
 from tectum.errors import ContractError
-from tectum.inference.blend import blended
-from tectum.inference.stage import Cancelled, Cut, Stage, StageArg, StageOutput, Stopper
+from tectum.inference.stage import Job, Prepares, Stage, StageOutput, Stopper
 from tectum.ledger.row import Row
-from tectum.message import Message, SampleRef, sample_of
+from tectum.message import Message, sample_of
+from tectum.node.holdings import Holdings
 from tectum.node.lanes import Done
 from tectum.node.together import Ready, jobs_of
 from tectum.pipeline.events import (
@@ -46,7 +51,6 @@ from tectum.pipeline.orders import (
     Note,
     Of,
     Order,
-    Picked,
     Start,
 )
 from tectum.pipeline.pipeline import Pipeline
@@ -70,6 +74,14 @@ class Executor(Protocol):
 
         Returns whether it begins at once.
         """
+        ...
+
+    def rouse(self, lane: int) -> None:
+        """Have a lane awake, where it is idle, when it is given a run in a moment."""
+        ...
+
+    def let_begin(self, timeout_ns: int) -> None:
+        """Wait a moment for lanes to begin what they were given since the last call."""
         ...
 
     def cancel(self, run: int) -> None:
@@ -130,16 +142,12 @@ class Shell:
         """What a turn in a lane's thread raised: for the loop to raise."""
         self._stopped = False
         self._stages = stages
+        self._prepares = {n: s.prepared for n, s in stages.items() if isinstance(s, Prepares)}
         self._lanes = lanes
         self._clock = clock
         self._sink = sink
         self._on_failure = on_failure
-        self._offsets_ns = {item.name: item.offset_ns for item in plan.inputs}
-        self._messages: dict[SampleRef, Message] = {}
-        self._outputs: dict[int, StageOutput] = {}
-        """What runs gave: written by lanes, for a run that follows may take it at once."""
-        self._stamps_ns: dict[int, int] = {}
-        """Of the newest sample that each output was made from."""
+        self._holdings = Holdings(plan)
         self._running: dict[int, Start] = {}
         self._begun = False
         """A run was given to a lane that was idle, in this turn."""
@@ -161,11 +169,17 @@ class Shell:
         return medians
 
     def push(self, input_name: str, message: Message) -> None:
-        """Take up a message that reached an input."""
+        """Take up a message that reached an input.
+
+        Where that is all it takes to begin a run, this waits for a moment until it has begun.
+        """
         sample = sample_of(message.header, input_name)
         with self.turn_lock:
-            self._messages[sample.ref] = message
+            self._holdings.take_up(sample.ref, message)
             self._feed(Arrived(self._clock.now_ns(), sample))
+            if self._begun:
+                self._begun = False
+                self._lanes.let_begin(REST_NS)
 
     def promise(self, input_name: str, stamp_ns: int, *, begun: bool) -> None:
         """Take up that nothing before `stamp_ns` follows on an input."""
@@ -188,7 +202,8 @@ class Shell:
     def turn(self) -> int:
         """Take completions back, let time decide, carry out; return when to turn again (ns).
 
-        When idle lanes were given runs that is soon: they come first, then papers and the rest.
+        When idle lanes were given runs that is soon: they come first, then papers and the rest; or
+        when there is need, where every lane is busy and all that follows was ordered.
 
         Raises:
             ContractError: a stage gave what it must not.
@@ -201,8 +216,9 @@ class Shell:
             self._begun = False
             self._feed(Tick(self._clock.now_ns()))
             now_ns = self._clock.now_ns()
-            if self._begun and now_ns < self._fresh[0].now_ns + PAPERS_NS:
-                return now_ns + REST_NS
+            papers_ns = self._fresh[0].now_ns + PAPERS_NS
+            if self._begun and now_ns < papers_ns:
+                return max(now_ns + REST_NS, min(self.pipeline.foreseen_ns, papers_ns))
             self._hand_out_papers()
             return self.pipeline.next_wakeup_ns()
 
@@ -255,7 +271,7 @@ class Shell:
         if self._ready:
             self._start_ready()
         if isinstance(order, Free):
-            self._free(order.what)
+            self._holdings.free(order.what)
         elif isinstance(order, Emit):
             self._emit(order)
         elif isinstance(order, Cancel):
@@ -266,18 +282,34 @@ class Shell:
 
     def _start(self, order: Start) -> None:
         self._running[order.run] = order
-        self._stamps_ns[order.run] = self._newest_ns(order)
-        state = self._outputs[order.state].state if order.state >= 0 else None
+        self._holdings.expect(order)
         stage = self._stages[order.stage]
-        run = Ready(
-            order.run, order.lane, stage, order.variant, lambda: self._args_of(order), state
-        )
+        job = self._prepared(order) if order.state < 0 else None
+        if job is not None:
+            if self._ready:
+                self._start_ready()
+            self._hand_over(order.run, order.lane, job)
+            return
+        state = self._holdings.state_of(order.state) if order.state >= 0 else None
+        args = partial(self._holdings.args_of, order)
+        run = Ready(order.run, order.lane, stage, order.variant, args, state)
         if run.key() is not None:
             self._ready.append(run)
             return
         if self._ready:
             self._start_ready()
         self._hand_over(run.run, run.lane, run.alone)
+
+    def _prepared(self, order: Start) -> Job | None:
+        """Return a run of which only the computing is left; None where a lane is to see to it."""
+        prepared = self._prepares.get(order.stage)
+        if prepared is None:
+            return None
+        self._lanes.rouse(order.lane)
+        try:
+            return prepared(order.variant, self._holdings.args_of(order))
+        except Exception:
+            return None  # it will fail in the lane, and there it is the run that failed
 
     def _start_ready(self) -> None:
         runs, self._ready = self._ready, []
@@ -290,41 +322,11 @@ class Shell:
         def keep(stopper: Stopper) -> object:
             output = job(stopper)
             if isinstance(output, StageOutput):
-                self._outputs[run] = output
+                self._holdings.keep(run, output)
             return output
 
         takes = [arg.run for arg in self._running[run].args if isinstance(arg, Of)]
         self._begun |= self._lanes.start(run, lane, keep, takes)
-
-    def _args_of(self, order: Start) -> dict[str, StageArg]:
-        """Return what a run takes; asked for in its lane, when it begins."""
-        args: dict[str, StageArg] = {}
-        for arg in order.args:
-            if isinstance(arg, Picked):
-                messages = tuple([self._messages[ref] for ref in arg.refs])
-                cut = Cut(messages, arg.begin, arg.length, arg.weight_ppm)
-                args[arg.input] = cut if arg.weight_ppm < 0 else blended(cut)
-            elif isinstance(arg, Of):
-                args[arg.input] = self._output_for(arg, order.stamp_ns)
-            else:
-                args[arg.input] = None
-        return args
-
-    def _output_for(self, arg: Of, trigger_ns: int) -> StageOutput:
-        if arg.run not in self._outputs:
-            raise Cancelled  # it failed, or was ended early
-        stamp_ns = self._stamps_ns[arg.run]
-        age_ns = trigger_ns - stamp_ns + self._offsets_ns[arg.input]
-        return _stamped(self._outputs[arg.run], stamp_ns, age_ns)
-
-    def _newest_ns(self, start: Start) -> int:
-        """Return the stamp of the newest sample that a run takes; the trigger's for the head."""
-        newest_ns = -1
-        for arg in start.args:
-            if isinstance(arg, Picked):
-                for ref in arg.refs:
-                    newest_ns = max(newest_ns, self._messages[ref].header.stamp_ns)
-        return newest_ns if newest_ns >= 0 else start.stamp_ns
 
     def _take_back(self, done: Done) -> None:
         start = self._running.pop(done.run)
@@ -339,22 +341,9 @@ class Shell:
         self._feed(Finished(now_ns, done.run, done.status, compute_ns, done.ended_ns))
 
     def _emit(self, order: Emit) -> None:
-        run, answer = order.answer, None
-        if run is not None:
-            answer = _stamped(self._outputs[run], self._stamps_ns[run], 0)
+        answer = None if order.answer is None else self._holdings.answer(order.answer)
         self._sink.deliver(order.row, answer)
         self._feed(Delivered(self._clock.now_ns(), order.row.trigger, order.row.head))
-
-    def _free(self, what: SampleRef | int) -> None:
-        if isinstance(what, int):
-            del self._stamps_ns[what]
-            output = self._outputs.pop(what, None)
-            if output is not None:
-                output.release()
-            return
-        message = self._messages.pop(what, None)
-        if message is not None:
-            message.release()
 
     def _hand_out_papers(self) -> None:
         if self._fresh:
@@ -378,8 +367,3 @@ class Shell:
             took.append(now_ns - begun_ns)
             self._feed(Measured(now_ns, stage.name, variant, now_ns - begun_ns))
         return sorted(took)[len(took) // 2]
-
-
-def _stamped(output: StageOutput, stamp_ns: int, age_ns: int) -> StageOutput:
-    """Return `output` with what only the shell knows: when it was captured, and how old it is."""
-    return StageOutput(output.arrays, output.facts, output.state, output.held, stamp_ns, age_ns)

@@ -12,12 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
-from tectum.inference.stage import Cancelled, Stage, StageArg, StageOutput, Stopper, Tensor
+from tectum.inference.stage import (
+    Cancelled,
+    Job,
+    Stage,
+    StageArg,
+    StageOutput,
+    Stopper,
+    Tensor,
+)
 
 __all__ = ["Joins", "Ready", "jobs_of"]
 
 Args = Mapping[str, StageArg]
-Job = Callable[[Stopper], StageOutput]
 
 
 @runtime_checkable

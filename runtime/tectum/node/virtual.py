@@ -102,6 +102,12 @@ class _VirtualLanes:
             self._begin(run)
         return begins
 
+    def rouse(self, lane: int) -> None:
+        pass
+
+    def let_begin(self, timeout_ns: int) -> None:
+        pass
+
     def cancel(self, run: int) -> None:
         if run in self._jobs:
             self._withdrawn.add(run)

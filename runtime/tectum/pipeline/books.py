@@ -46,6 +46,7 @@ class Books:
         "stopped",
         "trigger",
         "triggers",
+        "usable_ns",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -70,6 +71,8 @@ class Books:
         self.leases = Leases()
         self.runs = Runs(plan.lanes, self.leases)
         self.planner = Planner(plan, self.heads, self.ports, self.model)
+        self.usable_ns = self.planner.usable_ns()
+        """`Planner.usable_ns` of all inputs, as of when the pipeline last tidied up."""
         self.open: deque[OpenSet] = deque()
         """In acceptance order; those of one trigger in the order of its heads."""
         self.orders: list[Order] = []

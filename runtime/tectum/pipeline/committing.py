@@ -15,6 +15,7 @@ from tectum.pipeline.books import Books, picked
 from tectum.pipeline.losing import Losing
 from tectum.pipeline.opened import OpenSet
 from tectum.pipeline.port import Port
+from tectum.pipeline.runs import Run
 from tectum.sync.base import Pick, Refusal
 from tectum.sync.listening import Listening
 from tectum.sync.stream import NEVER_NS
@@ -60,6 +61,14 @@ class Committing:
                 return
         if not opened.pending:
             opened.row.settled_ns = now_ns
+
+    def commit_encoded(self, now_ns: int, opened: OpenSet, run: Run) -> None:
+        """Commit what was encoded as it came, where that has ended before the tick."""
+        for index in tuple(opened.pending):
+            if opened.runs[index] is run:
+                self._commit_input(now_ns, opened, self._books.ports[index], forced=False)
+                if not opened.pending:
+                    opened.row.settled_ns = now_ns
 
     def _commit_input(self, now_ns: int, opened: OpenSet, port: Port, *, forced: bool) -> None:
         opened.pending.remove(port.index)
@@ -107,6 +116,10 @@ class Committing:
             return
         books.leases.pin(pick.refs)
         opened.args[port.index] = arg = picked(port, pick)
+        begun = opened.runs[port.index]
+        if begun is not None and begun.args == (arg,):
+            return  # since it came
+        books.unuse(opened, port.index)
         run = books.known_run(port, arg)
         if run is not None:
             books.use(opened, port, run)

@@ -56,6 +56,15 @@ class Computing:
             self._start_head(opened, choice, lanes[0])
         opened.choice = choice if opened.ample and not waits else None
 
+    def begin(self, opened: OpenSet, port: Port, arg: Picked) -> None:
+        """Start the encoder of what will be picked of one input on a free lane, before the rest."""
+        assert port.encoder is not None
+        books = self._books
+        level = books.planner.level(port.encoder.name)
+        run = books.start(books.runs.free_lanes()[0], port, port.encoder, level, arg)
+        books.use(opened, port, run)
+        opened.begun = True
+
     def order_ahead(self, opened: OpenSet) -> None:
         """Order what found no free lane behind what this set runs, and the head behind all of it.
 

@@ -56,6 +56,8 @@ class OpenSet:
     """How it is computed, where there is so much time and nothing is waited for."""
     spare_ns: int = 0
     """How much later than predicted the answer may come."""
+    begun: bool = False
+    """The run that all others can wait for began as its sample came."""
     due_ns: int = 0
     """Until then time alone changes nothing for this set; 0: not looked at yet."""
     planned: list[int] = field(default_factory=list)

@@ -23,6 +23,7 @@ from tectum.ledger.digest import DecisionDigest
 from tectum.ledger.row import Row
 from tectum.message import Sample
 from tectum.pipeline.ahead import Ahead
+from tectum.pipeline.beginning import Beginning
 from tectum.pipeline.books import Books
 from tectum.pipeline.committing import Committing
 from tectum.pipeline.computing import Computing
@@ -67,6 +68,7 @@ class Pipeline:
         self._ahead = Ahead(books)
         self._committing = Committing(books, self._losing, self._ahead)
         self._computing = Computing(books, self._losing)
+        self._beginning = Beginning(books, self._computing)
         self._hopping = Hopping(books)
         self._emitting = Emitting(books, self._triggering, self.digest)
         self._waking = Waking(books, self._triggering)
@@ -121,6 +123,18 @@ class Pipeline:
         return self._books.dirty
 
     @property
+    def foreseen_ns(self) -> int:
+        """Return until when nothing is left to decide unless something comes, which ends count as.
+
+        Every lane is busy, and what follows was ordered for the only set there is; else 0.
+        """
+        books = self._books
+        if len(books.open) != 1 or books.runs.free_lanes():
+            return 0
+        opened = books.open[0]
+        return opened.review_ns() if opened.head is not None else 0
+
+    @property
     def rows(self) -> deque[Row]:
         """Return the latest closed rows."""
         return self._emitting.rows
@@ -172,6 +186,7 @@ class Pipeline:
             books.dirty = True
         if port.asks:
             self._triggering.heard(port, sample)
+            self._beginning.heard(port, sample)
 
     def _is_refused(self, port: Port, sample: Sample, oddity: str) -> bool:
         """Note what is odd about a sample, and free what it makes useless."""
@@ -210,6 +225,7 @@ class Pipeline:
 
     def _measured(self, event: Measured) -> None:
         self._books.model.observe(event.stage, event.variant, event.compute_ns)
+        self._tidy = False
 
     def _finished(self, event: Finished) -> None:
         books = self._books
@@ -229,6 +245,8 @@ class Pipeline:
         foreseen = ok and not books.runs.is_idle(run.lane)  # all that follows was ordered before
         users = [item for item in books.open if item.head is run or run in item.runs]
         for opened in users:
+            if opened.pending:
+                self._committing.commit_encoded(event.now_ns, opened, run)
             if not opened.resolved:
                 self._computing.finished(opened, run, ok=ok)
             foreseen = foreseen and opened.head is not None and not opened.resolved
@@ -266,12 +284,12 @@ class Pipeline:
                 self._losing.by_time(now_ns, opened)
         self._compute(now_ns)
         self._emitting.emit(now_ns)
-        if books.orders:
-            books.dirty = True  # first things first: what lies ahead is looked at in the next tick
-            return
+        books.dirty = bool(books.orders)
         for opened in self._by_deadline()[:1]:
-            self._computing.order_ahead(opened)
-        self._ahead.advance(self._triggering.last_ns)
+            if opened.begun or not books.orders:
+                self._computing.order_ahead(opened)
+        if not books.dirty:  # else first things first: what lies ahead is the next tick's affair
+            self._ahead.advance(self._triggering.last_ns)
 
     def _hush(self, now_ns: int) -> None:
         """Call silent who is."""
@@ -307,4 +325,6 @@ class Pipeline:
             books.planner.observe(run, took_ns, ok=run.ok)
             books.runs.let_go(run, books.orders)
         self._lessons.clear()
+        books.usable_ns = books.planner.usable_ns()
+        self._beginning.look()
         self._waking.look()

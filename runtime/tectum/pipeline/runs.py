@@ -191,6 +191,11 @@ class Runs:
         """
         return self._free[::-1]
 
+    @property
+    def idle(self) -> bool:
+        """Return whether nothing runs on any lane."""
+        return len(self._free) == self._line.lanes
+
     def is_idle(self, lane: int) -> bool:
         """Return whether nothing was ordered for a lane that has not ended."""
         return not self._line.on(lane)

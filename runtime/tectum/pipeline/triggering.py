@@ -107,7 +107,7 @@ class Triggering:
 
     def _usable_ns(self) -> int:
         """Return how long after the end of its capture a trigger can still be answered in time."""
-        return self._books.planner.usable_ns()
+        return self._books.usable_ns
 
     def _accept(self, due: Due, port: Port | None = None) -> None:
         """Open the sets of a trigger, or say at once why not; without `port`, time asks."""

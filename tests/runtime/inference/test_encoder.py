@@ -114,6 +114,39 @@ def test_it_can_be_warmed_up_without_a_sensor(tmp_path: Path) -> None:
     _encoder(tmp_path / "cloud", CLOUD_GRAPH, CLOUD).warm_up("fp32")
 
 
+def test_a_sample_that_is_fed_as_it_comes_can_be_made_ready_before_its_turn(tmp_path: Path) -> None:
+    encoder = _encoder(tmp_path, preprocess=[])
+    cut = _image_cut(np.full((4, 6, 3), (10, 20, 51), np.uint8))
+    job = encoder.prepared("fp32", {"input": cut})
+    assert job is not None
+    ready, plain = job(NeverStopped()), _run(encoder, cut)
+    assert ready.facts == plain.facts
+    assert {name: array.tolist() for name, array in ready.arrays.items()} == {
+        name: array.tolist() for name, array in plain.arrays.items()
+    }
+    stopped = Stop()
+    stopped.pull()
+    with pytest.raises(Cancelled):
+        job(stopped)
+
+
+def test_what_takes_work_before_it_is_fed_is_left_to_the_lane(tmp_path: Path) -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    resized = _encoder(tmp_path / "resized")
+    assert resized.prepared("fp32", {"input": _image_cut(image)}) is None
+    as_it_comes = _encoder(tmp_path / "as it comes", preprocess=[])
+    other = make_message("camera/image", Kind.IMAGE, image, encoding="rgb8")
+    assert as_it_comes.prepared("fp32", {"input": Cut((other,))}) is None
+    carries = _encoder(tmp_path / "sum", RUNNING_SUM_GRAPH, RUNNING_SUM)
+    assert carries.prepared("fp32", {"input": _sound_cut(0, [1, 2, 3, 4], 0, 4)}) is None
+    cloud = _encoder(tmp_path / "cloud", CLOUD_GRAPH, CLOUD)
+    points = np.zeros((5, 2), np.float32)
+    for names, ready in ((("x", "intensity"), True), (("intensity", "x"), False)):
+        message = make_message("lidar/points", Kind.POINTS, points, names=names)
+        job = cloud.prepared("fp32", {"input": Cut((message,))})
+        assert (job is not None) is ready
+
+
 def test_an_image_of_the_wrong_size_is_refused_where_nothing_resizes_it(tmp_path: Path) -> None:
     encoder = _encoder(tmp_path, preprocess=[])
     with pytest.raises(ModelError) as caught:

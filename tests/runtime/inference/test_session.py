@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,14 @@ SLOW = {
     "inputs": [{"name": "x", "kind": "tensor", "dtype": "float32", "shape": [500, 500]}],
     "outputs": [{"name": "y", "role": "tensor", "dtype": "float32", "shape": [500, 500]}],
 }
+
+
+class StopAtOnce(Stop):
+    """A stopper that is pulled as soon as it can end the run."""
+
+    def on_stop(self, action: Callable[[], None]) -> None:
+        super().on_stop(action)
+        self.pull()
 
 
 def _session(folder: Path, **changes: object) -> Session:
@@ -144,6 +153,27 @@ def test_after_100_cancels_in_a_row_the_session_gives_what_it_gave_before(
         assert type(caught.value.__cause__).__name__ == error
     soon.clear()
     np.testing.assert_array_equal(session.run(feeds, Stop())["y"], before)
+
+
+def test_a_stop_that_comes_too_late_harms_no_run_that_follows(tmp_path: Path) -> None:
+    session = _session(tmp_path)
+    before = session.run(IMAGE, NeverStopped())
+    ended = Stop()
+    session.run(IMAGE, ended)
+    ended.pull()
+    for _ in range(3):
+        after = session.run(IMAGE, NeverStopped())
+        assert {name: array.tolist() for name, array in after.items()} == {
+            name: array.tolist() for name, array in before.items()
+        }
+
+
+def test_what_was_stopped_is_not_lent_to_another_run(tmp_path: Path) -> None:
+    session = _session(tmp_path)
+    for _ in range(5):
+        with pytest.raises(Cancelled):
+            session.run(IMAGE, StopAtOnce())
+        assert session.run(IMAGE, NeverStopped())["embedding"].shape == (1, 3)
 
 
 def test_feeds_of_the_wrong_shape_are_an_error_of_one_line(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from tectum.clock import NS_PER_S
 from tectum.errors import ContractError
 from tectum.inference.stage import Cancelled
 from tectum.node.lanes import Lanes
@@ -149,6 +150,39 @@ def test_a_run_withdrawn_before_its_turn_sees_that_it_is_stopped(bench):
     begin.set()
     assert [done.run for done in bench.take(2, calls=1)] == [1, 2]
     assert seen == [True]
+
+
+def test_who_lets_lanes_begin_comes_back_when_they_have(bench):
+    begin, begun = threading.Event(), threading.Event()
+    bench.lanes.start(1, 0, lambda stopper: (begun.set(), begin.wait(WAIT_S)))
+    bench.lanes.let_begin(WAIT_S * NS_PER_S)
+    assert begun.wait(WAIT_S)
+    bench.lanes.start(2, 0, lambda stopper: None)
+    bench.lanes.let_begin(WAIT_S * NS_PER_S)  # it waits behind the other: nobody to wait for
+    begin.set()
+    bench.take(2, calls=1)
+
+
+def test_a_lane_that_does_not_begin_is_not_waited_for_for_ever(bench):
+    begin = threading.Event()
+    bench.lanes.start(1, 0, lambda stopper: begin.wait(WAIT_S))
+    bench.lanes.let_begin(0)
+    begin.set()
+    bench.take(1)
+    bench.lanes.let_begin(0)
+
+
+def test_a_lane_that_was_roused_runs_nothing_but_what_it_is_given(bench):
+    begin = threading.Event()
+    bench.lanes.rouse(0)
+    bench.lanes.rouse(0)
+    bench.lanes.start(1, 0, lambda stopper: begin.wait(WAIT_S))
+    bench.lanes.rouse(0)
+    bench.lanes.start(2, 0, lambda stopper: 2)
+    begin.set()
+    assert [(done.run, done.status) for done in bench.take(2, calls=1)] == [(1, "ok"), (2, "ok")]
+    bench.lanes.rouse(1)
+    assert bench.lanes.take() == []
 
 
 def test_there_is_no_lane_beyond_the_last(bench):

@@ -100,11 +100,12 @@ class Head:
 class Bench:
     """A shell with two encoders and a head; both inputs optional, the lidar asks for results."""
 
-    def __init__(self) -> None:
+    def __init__(self, camera: Encoder | None = None) -> None:
         self.clock = FakeClock(1000 * PERIOD_NS)
         self.ended = threading.Semaphore(0)
         self.lanes = Lanes(3, self.clock, on_done=self.ended.release)
-        self.camera, self.lidar, self.head = Encoder("camera"), Encoder("lidar"), Head()
+        self.camera = camera or Encoder("camera")
+        self.lidar, self.head = Encoder("lidar"), Head()
         stages = {"camera": self.camera, "lidar": self.lidar, "head": self.head}
         inputs = [
             InputPlan(
@@ -136,11 +137,15 @@ class Bench:
             self.clock.advance(5 * NS_PER_MS)
 
     def settle(self) -> None:
-        """Turn until nothing runs but what hangs."""
+        """Turn until nothing is computed but what hangs: what waits behind that has not begun."""
         self.shell.turn()
-        while len(self.shell._running) > self.hanging():
+        while self.computed() > self.hanging():
             if self.ended.acquire(timeout=0.05):
                 self.shell.turn()
+
+    def computed(self) -> int:
+        runs = self.shell.pipeline._books.runs.all
+        return sum(runs[run].begun_ns > 0 for run in self.shell._running)
 
     def hanging(self) -> int:
         encoders = (self.camera, self.lidar)
@@ -242,3 +247,68 @@ def test_papers_wait_while_lanes_begin_but_not_for_ever(bench: Bench) -> None:
         assert written
         bench.settle()
         bench.clock.advance(PERIOD_NS - PAPERS_NS)
+
+
+class Preparing(Encoder):
+    """Makes its runs ready, or fails to, before their turn."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.threads: list[tuple[str, str]] = []
+        self.unready: set[int] = set()
+
+    def prepared(self, variant: str, args: Mapping[str, Any]) -> Any:
+        (cut,) = args.values()
+        seq = cut.message.header.seq
+        self.threads.append((f"prepared {seq}", threading.current_thread().name))
+        if seq in self.raises:
+            msg = f"no {self.name} in {seq}"
+            raise ValueError(msg)
+        if seq in self.unready:
+            return None
+        return lambda stopper: self.ran(seq)
+
+    def ran(self, seq: int) -> StageOutput:
+        self.threads.append((f"ran {seq}", threading.current_thread().name))
+        return StageOutput()
+
+
+def test_a_run_that_can_be_made_ready_is_so_before_its_turn_and_the_lane_only_computes() -> None:
+    bench = Bench(camera=Preparing("camera"))
+    camera = bench.camera
+    assert isinstance(camera, Preparing)
+    camera.unready = {1}
+    for _ in range(3):
+        bench.period()
+    bench.lanes.close()
+    here = threading.current_thread().name
+    by_lane = [what for what, thread in camera.threads if thread != here]
+    assert [what for what, thread in camera.threads if thread == here] == [
+        "prepared 0", "prepared 1", "prepared 2",
+    ]  # fmt: skip
+    assert by_lane == ["ran 0", "ran 2"], "the other was made ready in the lane"
+    assert len(camera.buffers) == 1
+    assert bench.there == [[True, True]] * 3
+
+
+def test_what_fails_when_it_is_made_ready_is_a_run_that_failed() -> None:
+    bench = Bench(camera=Preparing("camera"))
+    bench.camera.raises = {1}
+    for _ in range(3):
+        bench.period()
+    bench.lanes.close()
+    assert bench.there == [[True, True], [False, True], [True, True]]
+    (failure,) = bench.failures
+    assert (failure.stage, str(failure.error)) == ("camera", "no camera in 1")
+
+
+def test_a_message_that_is_all_it_takes_has_its_run_begun_before_the_turn(bench: Bench) -> None:
+    for _ in range(5):
+        bench.period()  # the rhythm of the lidar is known
+    runs = len(bench.lidar.buffers)
+    stamp_ns = bench.clock.now_ns()
+    array = np.zeros(1, np.float32)
+    message = make_message("lidar/x", Kind.TENSOR, array, seq=bench.seq, stamp_ns=stamp_ns)
+    bench.shell.push("lidar", message)
+    assert bench.ended.acquire(timeout=WAIT_S)
+    assert len(bench.lidar.buffers) == runs + 1

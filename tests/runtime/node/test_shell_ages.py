@@ -37,6 +37,12 @@ class Here:
     def __init__(self, clock: FakeClock) -> None:
         self._clock, self._done = clock, []
 
+    def rouse(self, lane: int) -> None:
+        pass
+
+    def let_begin(self, timeout_ns: int) -> None:
+        pass
+
     def start(self, run: int, lane: int, job: Any, takes: Any = ()) -> bool:
         now_ns = self._clock.now_ns()
         self._done.append(Done(run, "ok", job(NeverStopped()), None, now_ns, now_ns))
