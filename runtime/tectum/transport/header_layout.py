@@ -9,7 +9,6 @@ fields where it counts something, such as samples: it ends the header, in eight 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from operator import is_
 from struct import Struct
 from typing import NamedTuple
@@ -49,10 +48,17 @@ REST = b"\x82"
 REMEMBERED = 1024
 """How many bytes of the rest are remembered: longer ones are never the same again."""
 UNSIGNED_END = 2**64
+STREAMS = 1024
+"""How many are remembered."""
 MOST_MISSES = 16
 """So often in a row another rest may follow before all are packed anew, for good."""
 _LASTING = frozenset({type(None), bool, int, str, bytes})
 """Types whose equal values are packed alike; of floats, 0.0 and -0.0 are not."""
+
+
+_Begins = tuple[int, str, tuple[str, int] | None]
+"""Incarnation, coordinate frame, pool and epoch."""
+_streams: dict[tuple[str, str], _Stream] = {}
 
 
 def laid_out(header: Header, reference: Reference | None) -> bytes:
@@ -63,14 +69,17 @@ def laid_out(header: Header, reference: Reference | None) -> bytes:
         struct.error: a number of the header or the reference is none, or out of range.
         TypeError, ValueError, OverflowError: MessagePack has nothing for another value.
     """
-    _, kind, seq, stamp, span, error, sent, incarnation, frame_id, _, _ = header
+    topic, kind, seq, stamp, span, error, sent, incarnation, frame_id, _, _ = header
     q, t, s, d, e = MARKS
+    place = None if reference is None else reference[:2]
+    stream = _streams.get((topic, kind))
+    if stream is None or stream.begins != (incarnation, frame_id, place):
+        stream = _new_stream(header, place)
     if reference is None:
-        stream = _stream(kind, incarnation, frame_id)
         numbers = NUMBERS.pack(q, seq, t, stamp, s, sent, d, span, e, error)
     else:
-        pool, epoch, slot, sequence, nbytes = reference
-        stream, u = _stream(kind, incarnation, frame_id, pool, epoch), UNSIGNED
+        _, _, slot, sequence, nbytes = reference
+        u = UNSIGNED
         numbers = NUMBERS_THERE.pack(
             u, slot, u, sequence, u, nbytes, q, seq, t, stamp, s, sent, d, span, e, error
         )
@@ -78,17 +87,17 @@ def laid_out(header: Header, reference: Reference | None) -> bytes:
 
 
 class _Stream:
-    """Headers that begin alike, and what followed in the last of them.
+    """Headers of one topic and kind that begin alike, and what followed in the last of them.
 
     It follows again if buffers and fields are the same: the same objects, and for fields equal
     values of the same types (`1`, `1.0` and `True` are equal), none of which can be changed. Only
     a last field that counts may differ.
     """
 
-    __slots__ = ("_last", "_misses", "standing")
+    __slots__ = ("_last", "_misses", "begins", "standing")
 
-    def __init__(self, standing: bytes) -> None:
-        self.standing = standing
+    def __init__(self, begins: _Begins, standing: bytes) -> None:
+        self.begins, self.standing = begins, standing
         self._last: _Last | None = None
         self._misses = 0
         """How often in a row something else followed."""
@@ -99,35 +108,43 @@ class _Stream:
         Raises:
             WireError: they are not those of its kind.
         """
+        fields, buffers, last = header.fields, header.buffers, self._last
         if self._misses >= MOST_MISSES:
             return _rest(header)
-        fields, buffers, last = header.fields, header.buffers, self._last
-        items, types, count = list(fields.items()), list(map(type, fields.values())), _count(fields)
-        if count is not None:
-            items[-1] = (items[-1][0], 0)
-        if (
-            last is not None
-            and items == last.items
-            and types == last.types
-            and (count is None) == (last.counted is None)
-            and len(buffers) == len(last.buffers)
-            and all(map(is_, buffers, last.buffers))
-        ):
-            self._misses = 0
-            return last.packed if count == last.counted else _counted(last.packed, header, count)
+        items, types = list(fields.items()), list(map(type, fields.values()))
+        if last is not None and types == last.types and _are(buffers, last.buffers):
+            if items == last.items:
+                self._misses = 0
+                return last.packed
+            if last.counts and _differs_in_count(items, last.items):
+                self._misses = 0
+                return _counted(last.packed, header)
         packed = _rest(header)
         self._misses += 1
         if _LASTING.issuperset(types) and len(packed) <= REMEMBERED:
-            self._last = _Last(items, types, buffers, count, packed)
+            self._last = _Last(items, types, buffers, _counts(fields), packed)
         return packed
 
 
-def _count(fields: Mapping[str, Value]) -> int | None:
-    """Return the last of the fields, if it can stand in eight bytes without a sign."""
-    if not fields:
-        return None
-    *_, last = fields.values()
-    return last if type(last) is int and 0 <= last < UNSIGNED_END else None
+def _are(buffers: tuple[BufferSpec, ...], last: tuple[BufferSpec, ...]) -> bool:
+    """Return whether buffers are the same objects as before."""
+    return buffers is last or (len(buffers) == len(last) and all(map(is_, buffers, last)))
+
+
+def _differs_in_count(items: list[tuple[str, Value]], last: list[tuple[str, Value]]) -> bool:
+    """Return whether two lists of fields differ in nothing but the last number."""
+    (key, value), (last_key, _) = items[-1], last[-1]
+    return key == last_key and items[:-1] == last[:-1] and _is_count(value)
+
+
+def _is_count(value: Value) -> bool:
+    """Return whether a value can stand in eight bytes without a sign."""
+    return type(value) is int and 0 <= value < UNSIGNED_END
+
+
+def _counts(fields: Mapping[str, Value]) -> bool:
+    """Return whether the last of the fields may count."""
+    return bool(fields) and _is_count([*fields.values()][-1])
 
 
 def _rest(header: Header) -> bytes:
@@ -136,23 +153,23 @@ def _rest(header: Header) -> bytes:
     Raises:
         WireError: they are not those of the header's kind.
     """
-    count, fields = _count(header.fields), header.fields
-    if count is None:
+    fields = header.fields
+    if not _counts(fields):
         _check(header)
         return pack({"b": header.buffers, "x": fields})[1:]
     *_, last = fields
-    widest_fields: dict[str, Value] = {**fields, last: UNSIGNED_END - 1}
-    widest = pack({"b": header.buffers, "x": widest_fields})
-    return _counted(widest[1:], header, count)
+    widest: dict[str, Value] = {**fields, last: UNSIGNED_END - 1}
+    return _counted(pack({"b": header.buffers, "x": widest})[1:], header)
 
 
-def _counted(packed: bytes, header: Header, count: int | None) -> bytes:
+def _counted(packed: bytes, header: Header) -> bytes:
     """Return what goes out for a header that differs from one packed before by its last field.
 
     Raises:
         WireError: it is not one of its kind.
     """
     _check(header)
+    *_, count = header.fields.values()
     return packed[: -COUNTER.size] + COUNTER.pack(count)
 
 
@@ -166,18 +183,26 @@ class _Last(NamedTuple):
     """What followed, and what it was made of."""
 
     items: list[tuple[str, Value]]
-    """With 0 for the last one where it counts."""
     types: list[type]
     buffers: tuple[BufferSpec, ...]
-    counted: int | None
+    counts: bool
+    """Whether the last field is a number in the last eight bytes."""
     packed: bytes
 
 
-@lru_cache(maxsize=1024, typed=True)
-def _stream(
-    kind: str, incarnation: int, frame_id: str, pool: str | None = None, epoch: int = 0
-) -> _Stream:
-    return _Stream(standing(kind, incarnation, frame_id, pool, epoch))
+def _new_stream(header: Header, place: tuple[str, int] | None) -> _Stream:
+    """Remember how headers of a topic and kind begin now.
+
+    Raises:
+        TypeError, ValueError, OverflowError: MessagePack has nothing for a value.
+    """
+    _, kind, _, _, _, _, _, incarnation, frame_id, _, _ = header
+    begins = incarnation, frame_id, place
+    if len(_streams) >= STREAMS:
+        _streams.clear()
+    made = _Stream(begins, standing(kind, incarnation, frame_id, *(place or ())))
+    _streams[header.topic, kind] = made
+    return made
 
 
 def standing(

@@ -11,13 +11,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from tectum.errors import WireError
-from tectum.message import Header, Kind, Message, Payload
+from tectum.message import Header, Kind, Message
 from tectum.transport.base import Received
 from tectum.transport.inbox import OTHER, Inbox
 from tectum.transport.incoming import Come
 from tectum.transport.lease import OvertakenError, PoolReader
 from tectum.transport.payload import FramePayload
-from tectum.transport.reference import Reference
 from tectum.transport.topic_frames import topic_of
 from tectum.transport.wire import decode_reference
 
@@ -100,28 +99,20 @@ class Intake:
             header = self._translated(header)
         if come.cut_off:
             return self._inbox.lose(header, "disconnected")
-        if payloads is None:
+        if reference is None or self._reader is None:
+            parts = []
+            for buffer, spec in zip(come.buffers, header.buffers, strict=True):
+                parts.append(FramePayload(buffer, len(buffer), spec))
+            payloads = tuple(parts)
+        elif payloads is None:
             try:
-                payloads = self._payloads(reference, come)
+                payloads = self._reader.payloads(reference, header.buffers)
             except OvertakenError:
                 return self._inbox.lose(header, "overtaken")
             except WireError as error:
                 self._refuse(header.topic, error)
                 return []
         return self._inbox.take(Message(header, payloads))
-
-    def _payloads(self, reference: Reference | None, come: Come) -> tuple[Payload, ...]:
-        """Return the buffers of a message.
-
-        Raises:
-            OvertakenError: another message is in their place.
-            WireError: they are not where the message says.
-        """
-        specs = come.header.buffers
-        if reference is not None and self._reader is not None:
-            return self._reader.payloads(reference, specs)
-        pairs = zip(come.buffers, specs, strict=True)
-        return tuple([FramePayload(buffer, len(buffer), spec) for buffer, spec in pairs])
 
     def _refuse(self, topic: str, error: WireError) -> None:
         """Count a message that breaks a rule; say so when the count doubles."""

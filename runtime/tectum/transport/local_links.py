@@ -82,7 +82,10 @@ class LocalLinks:
         Return False where nothing has come but messages whose bytes are still on their way.
         """
         self._more = False
-        for link in self._readable():
+        links = list(self._links.values())  # to which the seeker may add
+        if len(links) > 1:  # an only one is tried without asking
+            links = [self._links[descriptor] for descriptor, _ in self._events.poll(0)]
+        for link in links:
             nbytes = link.read(self._come, self._intake)
             self._more |= nbytes == CHUNK_BYTES
             if link.unpacker.broken:
@@ -99,13 +102,6 @@ class LocalLinks:
                 link.socket.close()
             self._links.clear()
             self._events.close()
-
-    def _readable(self) -> list[_Link]:
-        """Return the links that can be read: an only one is tried without asking."""
-        links = list(self._links.values())  # to which the seeker may add
-        if len(links) > 1:
-            return [self._links[descriptor] for descriptor, _ in self._events.poll(0)]
-        return links
 
     def _lose(self, link: _Link) -> None:
         """Look for the publisher again whose link has ended."""

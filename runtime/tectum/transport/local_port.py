@@ -53,6 +53,8 @@ class LocalPort:
         self._peers: dict[int, LocalPeer] = {}
         self._audience: dict[bytes, tuple[LocalPeer, ...]] = {}
         """Topic frame -> who wants it."""
+        self._topics: dict[str, tuple[bytes, tuple[LocalPeer, ...]]] = {}
+        """Topic -> its frame and who wants it, of those that were sent since that changed."""
         self._announced: _Announced | None = None
         """What has begun and is not sent yet."""
         self._refused = 0
@@ -71,11 +73,11 @@ class LocalPort:
         Raises:
             ContractError: what the wire cannot carry.
         """
-        self._give_up()
-        topic = topic_frame(header.topic)
-        frames = [topic, encode_header(header, reference)]
+        if self._announced is not None:
+            self._give_up()
+        frame, audience = self._topics.get(header.topic) or self._topic(header.topic)
+        frames = [frame, encode_header(header, reference)]
         begun = packed(frames, BEGUN)
-        audience = self._audience.get(topic, ())
         left = [peer for peer in audience if not peer.begin(begun)]
         self._announced = _Announced(header, frames, audience, left)
 
@@ -97,12 +99,13 @@ class LocalPort:
             frames += announced.frames
             audience = announced.left
         else:
-            self._give_up()
-            topic = topic_frame(header.topic)
-            frames += (topic, encode_header(header, reference))
-            audience = self._audience.get(topic, ())
+            if announced is not None:
+                self._give_up()
+            frame, audience = self._topics.get(header.topic) or self._topic(header.topic)
+            frames += (frame, encode_header(header, reference))
             if reference is None:
-                frames += [array.data for array in arrays]
+                for array in arrays:
+                    frames.append(array.data)
         message = packed(frames)
         if len(message) > self._largest:
             self._largest = len(message)
@@ -149,16 +152,26 @@ class LocalPort:
             peer.socket.close()
         ends = [b"\0" + key for peer in self._peers.values() for key in peer.subscribed]
         self._peers, self._audience = {}, {}
+        self._topics.clear()
         self._events.close()
         return ends
 
+    def _topic(self, topic: str) -> tuple[bytes, tuple[LocalPeer, ...]]:
+        """Return the frame of a topic and who wants it, and remember that.
+
+        Raises:
+            ContractError: not a topic.
+        """
+        frame = topic_frame(topic)
+        self._topics[topic] = found = frame, self._audience.get(frame, ())
+        return found
+
     def _give_up(self) -> None:
         """Send no more of a message that was begun and never came to be."""
-        if self._announced is not None:
-            self._announced = None
-            for peer in self._peers.values():
-                peer.give_up()
-                self._watch(peer)
+        self._announced = None
+        for peer in self._peers.values():
+            peer.give_up()
+            self._watch(peer)
 
     def _heard(self, peer: LocalPeer) -> Iterator[bytes]:
         """Yield what a peer says, and the end of all its subscriptions when it has gone."""
@@ -180,6 +193,7 @@ class LocalPort:
             peer.socket.close()  # and no longer among the events
             yield from [b"\0" + key for key in peer.subscribed]
         self._audience = _audience(self._peers.values())
+        self._topics.clear()
 
     def _watch(self, peer: LocalPeer) -> None:
         """Ask to be told when a peer has room, while something waits for it."""

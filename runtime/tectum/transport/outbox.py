@@ -34,6 +34,7 @@ FULL_QUEUES_KEPT = 64
 _NAMES = {np.dtype(name).newbyteorder("<"): name for name in DTYPES}
 """NumPy works a dtype's name out anew each time."""
 _PROMISE, _END = Kind.PROMISE, Kind.END
+_NO_BUFFERS: tuple[BufferSpec, ...] = ()
 _NO_FIELDS: Mapping[str, Value] = MappingProxyType({})
 
 
@@ -54,8 +55,8 @@ class OutboxPublisher(ABC):
         self.node = node
         self.incarnation = new_incarnation() if incarnation is None else incarnation
         self._clock = clock
-        self._topics: dict[str, str] = {}
-        """Output -> topic, of those that were published."""
+        self._lines: dict[str, _Line] = {}
+        """By output, of those that were published."""
         self._next: dict[str, int] = {}
         self._latched: dict[str, Header] = {}
         self._lost: dict[str, dict[str, int]] = {}
@@ -78,8 +79,10 @@ class OutboxPublisher(ABC):
         fields: Mapping[str, Value] | None = None,
     ) -> Header:
         """Send one message on `node/output`, never waiting; return its header."""
-        topic = self._topics.get(output) or self._topic(output)
-        arrays, buffers = _sendable(topic, arrays) if arrays else ((), ())
+        line = self._lines.get(output) or self._line(output)
+        topic, buffers = line.topic, _NO_BUFFERS
+        if arrays:
+            arrays, buffers = line.described(arrays)
         header = Header(
             topic,
             kind,
@@ -186,10 +189,10 @@ class OutboxPublisher(ABC):
     def _shut(self) -> None:
         """Close the socket."""
 
-    def _topic(self, output: str) -> str:
-        """Return the topic of an output that has not been published before."""
-        topic = self._topics[output] = topic_name(self.node, output)
-        return topic
+    def _line(self, output: str) -> _Line:
+        """Return the line of an output that has not been published before."""
+        line = self._lines[output] = _Line(topic_name(self.node, output))
+        return line
 
     def _note_full(self, header: Header) -> None:
         """Note the place where a queue was found full."""
@@ -234,24 +237,39 @@ class OutboxPublisher(ABC):
         return {topic: seq for topic, seq in self._next.items() if topic != own}
 
 
-def _sendable(
-    topic: str, arrays: tuple[AnyArray, ...]
-) -> tuple[tuple[AnyArray, ...], tuple[BufferSpec, ...]]:
-    """Return arrays as they can be sent, and what is said of them.
+class _Line:
+    """One output: its topic, and what was said of the array that it sent last."""
 
-    Raises:
-        ContractError: the wire has no such dtype.
-    """
-    specs = []
-    for array in arrays:
-        name = _NAMES.get(array.dtype)
-        if name is None or not array.flags.c_contiguous:
-            return _sendable(topic, tuple([_made_sendable(topic, array) for array in arrays]))
-        specs.append(buffer_spec(name, *array.shape))
-    return arrays, tuple(specs)
+    __slots__ = ("_buffers", "_dtype", "_shape", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self._dtype: np.dtype[np.generic] | None = None
+        self._shape: tuple[int, ...] = ()
+        self._buffers: tuple[BufferSpec, ...] = ()
+
+    def described(
+        self, arrays: tuple[AnyArray, ...]
+    ) -> tuple[tuple[AnyArray, ...], tuple[BufferSpec, ...]]:
+        """Return arrays as they can be sent, and what is said of them.
+
+        Raises:
+            ContractError: the wire has no such dtype.
+        """
+        first, *others = arrays
+        known = not others and first.dtype is self._dtype and first.shape == self._shape
+        if known and first.flags.c_contiguous:
+            return arrays, self._buffers
+        arrays = tuple([_sendable(self.topic, array) for array in arrays])
+        buffers = tuple([buffer_spec(_NAMES[array.dtype], *array.shape) for array in arrays])
+        if len(arrays) == 1:
+            self._dtype, self._shape, self._buffers = arrays[0].dtype, arrays[0].shape, buffers
+        return arrays, buffers
 
 
-def _made_sendable(topic: str, array: AnyArray) -> AnyArray:
+def _sendable(topic: str, array: AnyArray) -> AnyArray:
+    if array.dtype in _NAMES and array.flags.c_contiguous:
+        return array
     if array.dtype.name not in DTYPES:
         msg = f"{topic}: an array of {array.dtype} cannot be sent; use one of {', '.join(DTYPES)}"
         raise ContractError(msg)

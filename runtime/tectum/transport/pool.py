@@ -16,6 +16,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -39,6 +40,7 @@ SPARE_SLOTS = 2
 """Beside the slots that readers may hold: one that is written and one that is on its way."""
 PAGE = 4096
 Announce = Callable[[Reference], None]
+_NBYTES = attrgetter("nbytes")
 _log = logging.getLogger(__name__)
 
 
@@ -133,6 +135,10 @@ class _Pool:
         if self._returned:
             self._take_returned()
         lent = [slot for slot, _ in self._loans.values()] if self._loans else ()
+        last, file = self._last, self.file
+        is_free = self._allocated and file.done[last] >= readers and last not in lent
+        if is_free and lock(file.locks, fcntl.F_WRLCK, last):
+            return last
         for slot in self._candidates(limit, readers):
             if slot in lent or not lock(self.file.locks, fcntl.F_WRLCK, slot):
                 continue
@@ -144,9 +150,7 @@ class _Pool:
         raise NoSlotError
 
     def _candidates(self, limit: int, readers: int) -> Iterator[int]:
-        """Yield slots in the order in which they should be tried."""
-        if self._allocated and self.file.done[self._last] >= readers:
-            yield self._last
+        """Yield slots in the order in which they should be tried, if the last one is not free."""
         sequences = self.file.sequences[: self._allocated].tolist()
         done = self.file.done[: self._allocated].tolist()
         by_age = sorted(range(self._allocated), key=sequences.__getitem__)
@@ -207,7 +211,7 @@ class Pools:
         """
         if not self._usable:
             return None
-        begins, size = offsets([array.nbytes for array in arrays])
+        begins, size = offsets(list(map(_NBYTES, arrays)))
         needed = slots_needed(self.holds)
         with self._lock:
             try:

@@ -138,7 +138,7 @@ class ZmqPublisher(OutboxPublisher):
         route = self._routes.get(header.topic)
         if route is None:
             route = self._routes[header.topic] = self._route(header.topic)
-        reference = self._placed(header, arrays, route.readers) if arrays else None
+        reference = self._placed(header, arrays, route) if arrays and route.readers else None
         links, all_took_it = self._links, True
         if links is not None:
             all_took_it = links.send(header, arrays, reference)
@@ -165,18 +165,18 @@ class ZmqPublisher(OutboxPublisher):
         return try_again
 
     def _placed(
-        self, header: Header, arrays: tuple[AnyArray, ...], readers: int
+        self, header: Header, arrays: tuple[AnyArray, ...], route: _Route
     ) -> Reference | None:
         """Return where in shared memory the payloads are now; None: they go inline."""
         nbytes = 0
         for array in arrays:
             nbytes += array.nbytes
-        if not readers or nbytes < SHARED_FROM_BYTES:
+        if nbytes < SHARED_FROM_BYTES:
             return None
         announce = None
         if self._links is not None and nbytes >= ANNOUNCED_FROM_BYTES:
             announce = partial(self._links.announce, header)
-        reference = self._pools.place(header.topic, arrays, readers, announce)
+        reference = self._pools.place(header.topic, arrays, route.readers, announce)
         if reference is None:
             self._hang_up()
         return reference
