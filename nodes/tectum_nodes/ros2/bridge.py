@@ -23,7 +23,7 @@ from tectum_nodes.ros2.incoming import Incoming, asides_of
 from tectum_nodes.ros2.reading import READERS
 from tectum_nodes.ros2.robot_process import Handed, RobotProcess
 from tectum_nodes.ros2.simulated_time import SimulatedTime
-from tectum_nodes.ros2.unheard import unheard_words
+from tectum_nodes.ros2.unheard import Asked, unheard_words
 from tectum_nodes.ros2.writing import CLOCK, DEFAULTS, SHAPES, clock_message, write_message
 
 __all__ = ["Ros2Bridge"]
@@ -225,8 +225,8 @@ class Ros2Bridge(Node):
         """See that the robot's half lives, and say what it has said."""
         for what, content in self._robot.said():
             if what == "unheard":
-                wanted = {entry.topic: entry.type for entry in self.config.from_ros.values()}
-                wanted |= {aside.topic: aside.type for aside in asides_of(self.config)}
+                wanted: dict[str, Asked] = {item.topic: item for item in asides_of(self.config)}
+                wanted |= {item.topic: item for item in self.config.from_ros.values()}
                 for words in unheard_words(wanted, content["topics"], content["known"]):
                     context.log.warning("%s", words)
         self._robot.check()

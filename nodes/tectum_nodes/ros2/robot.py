@@ -35,6 +35,10 @@ GRACE_S = 0.5
 """How long the end may take."""
 UNHEARD_AFTER = (4, 15, 60, 240)
 """After so many pulses it is said what is known of topics from which nothing has come."""
+NUMBERED = ("rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")
+"""Middlewares whose messages carry the number that their publisher gave them."""
+NO_NUMBER = 2**64 - 1
+"""What others say instead."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -124,8 +128,10 @@ def quality(asked: dict[str, Any]) -> Any:
 class Ear:
     """One subscription: counts what comes and what does not, and hands it over."""
 
-    def __init__(self, node: Any, place: int, asked: dict[str, Any], way: Any) -> None:
-        """Subscribe to the serialized bytes of a topic.
+    def __init__(
+        self, node: Any, place: int, asked: dict[str, Any], way: Any, numbered: bool
+    ) -> None:
+        """Subscribe to the serialized bytes of a topic; `numbered`: its messages have numbers.
 
         Raises:
             Trouble: its type is not installed.
@@ -134,15 +140,13 @@ class Ear:
         self._way = way
         self._last: dict[bytes, int] = {}
         self._missing = self._told = 0
-        subscription = importlib.import_module("rclpy.subscription")
-        knows_numbers = hasattr(subscription, "MessageInfo")
         node.create_subscription(
             message_class(asked["type"]),
             self.topic,
-            self._take_numbered if knows_numbers else self._take,
+            self._take_numbered if numbered else self._take,
             quality(asked["qos"]),
             raw=True,
-            **self._events(),
+            **self._events(numbered),
         )
 
     @property
@@ -161,7 +165,7 @@ class Ear:
     def _take_numbered(self, data: bytes, info: Any) -> None:
         number = info.get("publication_sequence_number")
         publisher = (info.get("publisher_gid") or {}).get("data")
-        if number is not None and publisher is not None:
+        if number not in (None, NO_NUMBER) and publisher is not None:
             self._missing += max(0, number - self._last.get(publisher, number - 1) - 1)
             self._last[publisher] = number
         self._take(data)
@@ -169,12 +173,16 @@ class Ear:
     def _send(self, data: bytes) -> None:
         self._way.send(self.place, self.heard, self.lost, data)  # what does not fit: numbers tell
 
-    def _events(self) -> dict[str, Any]:
-        """Return how to be told of losses, where this rclpy can."""
+    def _events(self, numbered: bool) -> dict[str, Any]:
+        """Return how to be told of losses, where numbers do not tell and this rclpy can.
+
+        Of nothing else: rclpy waits anew for each such event with every message.
+        """
+        wanted = {} if numbered else {"message_lost": self._hear_of_loss}
         for name in ("rclpy.event_handler", "rclpy.qos_event"):
             try:
                 made = importlib.import_module(name).SubscriptionEventCallbacks
-                return {"event_callbacks": made(message_lost=self._hear_of_loss)}
+                return {"event_callbacks": made(use_default_callbacks=False, **wanted)}
             except (ImportError, AttributeError, TypeError):
                 continue
         return {}
@@ -233,13 +241,29 @@ def topics_known(node: Any) -> dict[str, list[str]]:
     return {name: list(types) for name, types in node.get_topic_names_and_types()}
 
 
+def has_numbers(rclpy: Any) -> bool:
+    """Return whether what is heard here comes with the numbers that publishers gave it."""
+    knows = hasattr(importlib.import_module("rclpy.subscription"), "MessageInfo")
+    return knows and rclpy.get_rmw_implementation_identifier() in NUMBERED
+
+
+def offer(info: Any) -> dict[str, str]:
+    """Return the type of a publisher and its quality, as graphs spell it."""
+    profile = info.qos_profile
+    return {
+        "type": info.topic_type,
+        "reliability": profile.reliability.name.lower(),
+        "durability": profile.durability.name.lower(),
+    }
+
+
 def unheard(node: Any, ears: list[Ear]) -> dict[str, Any] | None:
     """Return what is known of the topics from which nothing has come, or None."""
     silent = [ear for ear in ears if not ear.heard]
     if not silent:
         return None
     said = {
-        ear.topic: [info.topic_type for info in node.get_publishers_info_by_topic(ear.topic)]
+        ear.topic: [offer(info) for info in node.get_publishers_info_by_topic(ear.topic)]
         for ear in silent
     }
     return {"topics": said, "known": topics_known(node)}
@@ -258,7 +282,8 @@ def bridged(rclpy: Any, plan: dict[str, Any], control: Control) -> None:
     way = ways.Way(socket.socket(fileno=given["packets"]), *rings)
     for name, fields in plan["shapes"].items():
         check_shape(name, fields)
-    ears = [Ear(node, place, asked, way) for place, asked in enumerate(plan["hear"])]
+    numbered = has_numbers(rclpy)
+    ears = [Ear(node, place, asked, way, numbered) for place, asked in enumerate(plan["hear"])]
     publishers = [
         node.create_publisher(message_class(asked["type"]), asked["topic"], quality(asked["qos"]))
         for asked in plan["say"]

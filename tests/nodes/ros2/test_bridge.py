@@ -24,8 +24,8 @@ from tectum_launch.rig import RigConfig
 from tectum_nodes.ros2 import robot
 from tectum_nodes.ros2.bridge import Ros2Bridge
 from tectum_nodes.ros2.cdr_writer import CdrWriter
-from tectum_nodes.ros2.config import BridgeConfig
-from tectum_nodes.ros2.incoming import Incoming
+from tectum_nodes.ros2.config import BridgeConfig, Quality
+from tectum_nodes.ros2.incoming import Aside, Incoming
 from tectum_nodes.ros2.robot_process import Handed
 from tectum_nodes.ros2.simulated_time import SimulatedTime
 from tectum_nodes.ros2.unheard import unheard_words
@@ -388,16 +388,23 @@ def test_a_simulation_that_stands_still_or_begins_anew_is_no_trouble():
 # -- where nothing comes
 
 
+def offer(kind="A", reliability="best_effort", durability="volatile"):
+    return {"type": kind, "reliability": reliability, "durability": durability}
+
+
 @pytest.mark.parametrize(
     ("publishers", "known", "says"),
     [
         ([], {"/eye": ["A"], "/eyes": ["A"]}, "nobody publishes /eye in ROS 2 yet; did you mean"),
         ([], {"/eye": ["A"], "/nose": ["A"]}, "yet; of its type there are /nose; if somebody"),
         ([], {"/eye": ["A"]}, "nobody publishes /eye in ROS 2 yet; if somebody should, compare"),
-        (["B"], {}, "/eye is published as B, not as A: name that type"),
-        (["A"], {}, "nothing has come from /eye, which is published: a publisher that is slow"),
+        ([offer("B")], {}, "/eye is published as B, not as A: name that type"),
+        ([offer()], {}, "/eye is published best_effort and asked for reliable, so nothing is heard"
+                        ": write qos: {reliability: best_effort}"),
+        ([offer(), offer(reliability="reliable")], {}, "which is published: its publisher may be"),
     ],
 )  # fmt: skip
 def test_a_topic_from_which_nothing_comes_is_explained(publishers, known, says):
-    (words,) = unheard_words({"/eye": "A"}, {"/eye": publishers}, known)
+    asked = Aside("/eye", "A", Quality(reliability="reliable"))
+    (words,) = unheard_words({"/eye": asked}, {"/eye": publishers}, known)
     assert says in words
