@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ WARM_NS = 4 * NS_PER_S
 """Before the first strike, and between the last one and the end."""
 MOST_RECOVERY_S = 2.0
 CLEAN_AFTER_KILL_S = 2.0
+TYPICAL: dict[str, Callable[[Iterable[float]], float]] = {
+    "memory": statistics.median, "descriptors": max, "pools": max, "processes": max,
+}  # fmt: skip
 STEADY_S = 6.0
 """Memory is compared where no node was struck for so long."""
 
@@ -235,19 +239,23 @@ def show(bench: Bench, soak: Soak, report: dict[str, Any], rows: int) -> None:
 
 
 def judge_growth(bench: Bench, soak: Soak) -> None:
-    """Set the bars of memory, descriptors and shared memory."""
+    """Set the bars of memory, descriptors and shared memory.
+
+    Of memory the medians are compared; of what is counted the most: a life of a sensor whose first
+    messages were small has a second pool, with descriptors at both ends, whatever the hour.
+    """
     steady = soak.steady()
     third = max(1, len(steady) // 3)
     first, last = steady[:third], steady[-third:]
     figures = {
         name: (
-            statistics.median(getattr(item, name) for item in first),
-            statistics.median(getattr(item, name) for item in last),
+            typical(getattr(item, name) for item in first),
+            typical(getattr(item, name) for item in last),
         )
-        for name in ("memory", "descriptors", "pools", "processes")
+        for name, typical in TYPICAL.items()
     }
     bench.table(
-        "first third, last third (medians where all is calm)",
+        "first third, last third (where all is calm)",
         ("what", "first", "last"),
         [(name, *values) for name, values in figures.items()],
     )
@@ -269,7 +277,7 @@ def judge_growth(bench: Bench, soak: Soak) -> None:
     grown = figures["memory"][1] / figures["memory"][0]
     bench.at_most("memory, last / first", grown, 1.05)
     for name, limit in (("descriptors", 3), ("pools", 0), ("processes", 0)):  # sockets come and go
-        bench.at_most(f"{name}, last - first", figures[name][1] - figures[name][0], limit)
+        bench.at_most(f"{name}, most of last - first", figures[name][1] - figures[name][0], limit)
 
 
 def main() -> int:
