@@ -32,7 +32,7 @@ class Estimate:
     """
 
     __slots__ = (
-        "_doubted_ns", "_has_been_full", "_ordered", "_recent", "_slower_ns",
+        "_doubted_ns", "_has_been_full", "_ordered", "_recent", "_set_aside", "_slower_ns",
         "least_ns", "spread_ns", "typical_ns",
     )  # fmt: skip
 
@@ -43,6 +43,8 @@ class Estimate:
         self._has_been_full = False
         self._doubted_ns = -1
         """When what was known was doubted, and nothing was learned since; -1: it holds."""
+        self._set_aside: tuple[int, ...] = ()
+        """What was known when that was doubted."""
         self._slower_ns = 0
         """How much slower than in good times the stage was when that was doubted."""
         self.typical_ns = 0
@@ -69,6 +71,11 @@ class Estimate:
         last_ns = self._recent[-1] if self._recent else 0
         return max(self.slower_ns, last_ns - self.least_ns if self._is_slow(last_ns) else 0)
 
+    @property
+    def is_doubted(self) -> bool:
+        """Return whether the next run is to decide how long the stage takes at present."""
+        return self._doubted_ns >= 0
+
     def observe(self, took_ns: int, begun_ns: int = 1 << 62) -> None:
         """Take up one duration, of a run that began at `begun_ns`.
 
@@ -78,7 +85,7 @@ class Estimate:
             return
         recent, ordered = self._recent, self._ordered
         if self._doubted_ns >= 0:
-            self._keep(0)
+            self._settle_doubt(took_ns)
         elif self._is_as_before(took_ns):
             self._keep(_AS_BEFORE - 1)
         elif len(recent) >= _NEW_REGIME and self._has_changed(took_ns):
@@ -95,11 +102,20 @@ class Estimate:
         if self._ordered:
             self._slower_ns = self.slower_ns
             shortest_ns = min(self._ordered[0], self.least_ns)
+            if self._doubted_ns < 0:
+                self._set_aside = tuple(self._recent)
             self._keep(0)
             self._recent.append(shortest_ns)
             self._ordered.append(shortest_ns)
             self._doubted_ns = now_ns
             self._work_out()
+
+    def _settle_doubt(self, took_ns: int) -> None:
+        """Believe the run that decides: either things are well again, or they are as they were."""
+        self._keep(0)
+        if not self._slower_ns or self._is_slow(took_ns):
+            self._recent.extend(self._set_aside)
+            self._ordered.extend(sorted(self._set_aside))
 
     def _keep(self, count: int) -> None:
         """Forget all but the newest durations."""

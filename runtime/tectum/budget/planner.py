@@ -58,6 +58,7 @@ class Planner:
         "_costs",
         "_denied",
         "_doubts",
+        "_found_out_ns",
         "_heads",
         "_levels",
         "_model",
@@ -81,6 +82,8 @@ class Planner:
         """Stage, or stage/variant -> sets in a row that were given up before it could run."""
         self._doubts: dict[str, int] = {}
         """The same -> how often its costs were doubted since they were last what they should be."""
+        self._found_out_ns: dict[str, int] = {}
+        """Stage -> when a run last decided a doubt."""
         self._now_ns = 0
         self._levels = Levels()
         self._preferred = self._prefer()
@@ -283,9 +286,13 @@ class Planner:
         """Learn from a run that has ended; one that was ended early took at least so long."""
         self._now_ns = max(self._now_ns, run.ended_ns)
         estimate = self._model.of(run.stage, run.variant)
-        was_slow = estimate.slower_ns
+        was_slow, was_doubted = estimate.slower_ns, estimate.is_doubted
         if ok or took_ns > estimate.typical_ns:
             estimate.observe(took_ns, run.begun_ns)
+        if was_doubted:
+            self._found_out_ns[run.stage] = run.ended_ns
+        elif ok and run.begun_ns > self._found_out_ns.get(run.stage, 0):
+            self._denied[run.stage] = 0  # it runs, and not for trial: there is nothing to find out
         if ok and not estimate.slower_ns:
             for key in (run.stage, f"{run.stage}/{run.variant}"):
                 self._denied[key] = self._doubts[key] = 0

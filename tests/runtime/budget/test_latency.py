@@ -59,6 +59,19 @@ def test_doubt_keeps_the_shortest_only() -> None:
     assert model.typical_ns == 8
 
 
+def test_a_doubt_in_vain_leaves_what_was_known() -> None:
+    model = _seen(*[10] * 5, *[30, 34, 38, 30, 34])
+    typical_ns, spread_ns = model.typical_ns, model.spread_ns
+    for _ in range(3):
+        model.doubt(0)
+        assert model.typical_ns == 10
+        model.observe(34, 1)
+        assert (model.typical_ns, model.spread_ns) == (typical_ns, spread_ns)
+    model.doubt(0)
+    model.observe(11, 1)
+    assert model.typical_ns == 11, "things are well again"
+
+
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=200))
 def test_predictions_lie_within_what_was_seen_lately(durations: list[int]) -> None:
     model = _seen(*durations)
