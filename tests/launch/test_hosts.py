@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from tectum.clock import NS_PER_S, GraphClock
 from tectum.errors import ConfigError
 from tectum.testing.models import ENCODER, ENCODER_GRAPH, write_model
 from tectum.transport.keys import make_keys, trust
+from tectum.transport.pool_file import leftover_pools
 from tectum_launch.compile import load_graph
 from tectum_launch.findings import GraphError
 from tectum_launch.run_folder import RunFolder
@@ -305,3 +308,72 @@ def test_a_host_whose_key_is_not_trusted_is_told_so_on_both_sides(file, hosts, t
     robot, desk = (" ".join(text.split()) for text in words)
     assert "its key is not trusted; if it is yours, run: tectum keys trust" in robot
     assert "is refused by tcp://10.77.0.1:7401: the key of this host is not trusted there" in desk
+
+
+STOPS = int(os.environ.get("TECTUM_STOPS", "3"))
+TURNS = (
+    ("robot", signal.SIGTERM),
+    ("desk", signal.SIGKILL),
+    ("robot", signal.SIGINT),
+    ("desk", signal.SIGTERM),
+    ("robot", signal.SIGKILL),
+    ("desk", signal.SIGINT),
+)
+"""Which host's launcher is stopped first, and how; the other is asked to end afterwards."""
+WORDS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+
+
+def left(spaces, folder, runs):
+    """Return what is still there of two hosts: processes, folders of runs, shared memory."""
+    pids = [
+        pid
+        for space in spaces.values()
+        for pid in subprocess.run(
+            ["ip", "netns", "pids", space], capture_output=True, text=True, check=True
+        ).stdout.split()
+    ]
+    folders = [path for name in ADDRESSES for path in (folder / name / "tectum").glob("[!.]*")]
+    return pids + folders + [pool for run in runs for pool in leftover_pools(run)]
+
+
+@pytest.mark.realtime
+@pytest.mark.timeout(60 + 60 * STOPS)
+def test_a_graph_over_two_hosts_is_stopped_again_and_again_and_leaves_nothing(
+    file, hosts, tmp_path
+):
+    """`TECTUM_STOPS=10` stops it more often than a usual run does."""
+    spaces, _ = hosts
+    for number in range(STOPS):
+        first, how = TURNS[number % len(TURNS)]
+        (second,) = ADDRESSES.keys() - {first}
+        asked = {first: how, second: (signal.SIGTERM, signal.SIGINT)[number % 2]}
+        launchers = {name: start(file, spaces, name, tmp_path) for name in ADDRESSES}
+        try:
+            wait_until(lambda: results_of(tmp_path).get("complete", 0) > 5, 60)
+            folders = [next((tmp_path / name / "tectum").glob("[!.]*")) for name in ADDRESSES]
+            launchers[first].send_signal(how)
+            said = {first: launchers[first].communicate(timeout=20)[0]}
+            if second == "desk":
+                before = results_of(tmp_path).get("partial", 0)
+                wait_until(
+                    lambda seen=before: results_of(tmp_path).get("partial", 0) > seen + 5, 20
+                )
+            launchers[second].send_signal(asked[second])
+            said[second], _ = launchers[second].communicate(timeout=20)
+            runs = [folder.name for folder in folders]
+            wait_until(lambda names=runs: not left(spaces, tmp_path, names), 5)
+            for name, text in said.items():
+                assert "Traceback" not in text, text
+                assert " E " not in text, text  # no line of a node is an error
+                if asked[name] is signal.SIGKILL:
+                    assert launchers[name].returncode == -signal.SIGKILL
+                    continue
+                assert launchers[name].returncode == 0, text
+                assert re.search(
+                    rf"^apart ran \d.* s: {WORDS[asked[name]]}$", text, re.MULTILINE
+                ), text
+                assert name != "desk" or "\n  lost without a reason: 0\n" in text, text
+        finally:
+            for launcher in launchers.values():
+                launcher.kill()
+                launcher.communicate()
