@@ -34,7 +34,7 @@ from tectum_nodes.simulation import WEATHERS
 
 HEADS = ("head", "head_sum", "head_gated", "head_attention")
 KINDS = ("concatenation", "sum", "gated", "attention")
-RULES = ("mean", "product", "dempster")
+RULES = ("mean", "product", "vote", "dempster")
 TRUST = 0.9
 """Reliability of each sensor by Dempster's rule."""
 GRIDS = ("camera", "lidar")
@@ -150,6 +150,21 @@ def fused(head: str, sensed: Mapping[str, Sensed], *, told: bool = True) -> dict
     return {out.name: c for out, c in zip(run.get_outputs(), columns, strict=True)}
 
 
+def stacked(sensed: Mapping[str, Sensed], *, told: bool = True) -> Floats:
+    """Occupancy by the learned stacker, from what camera and lidar decide, or one of them."""
+    run, count = session("stacker"), len(next(iter(sensed.values())).age)
+    none = np.zeros(count, np.float32)
+    shape = next(iter(sensed.values())).decision.shape
+    feed = {
+        name: sensed[name].decision if name in sensed else np.zeros(shape, np.float32)
+        for name in GRIDS
+    }
+    feed["present"] = np.array([[float(name in sensed) for name in GRIDS]] * count, np.float32)
+    ages = [sensed[name].age if told and name in sensed else none for name in GRIDS]
+    occupancy: Floats = run.run(None, {**feed, "age": np.stack(ages, axis=1)})[0]
+    return occupancy
+
+
 def kinds_of_fusion() -> dict[str, Callable[[Moments], Floats]]:
     """Every kind of fusion by its name: from moments to maps."""
 
@@ -167,6 +182,7 @@ def kinds_of_fusion() -> dict[str, Callable[[Moments], Floats]]:
 
     early = {"early: painted points": lambda moments: moments.painted["camera"]}
     found = early | {f"late: {name}": rule(name) for name in RULES}
+    found["late: learned stacker"] = lambda moments: stacked(_there(moments, *GRIDS))
     return found | {f"intermediate: {k}": head(h) for k, h in zip(KINDS, HEADS, strict=True)}
 
 
@@ -190,12 +206,15 @@ def compare(bench: Bench, moments: Moments, slack: float) -> None:
 
 def take_away(bench: Bench, moments: Moments, slack: float) -> None:
     """The head with one sensor missing, beside a model trained on the other alone."""
-    rows = []
+    rows, stackers = [], []
     for missing, left in (("camera", "lidar"), ("lidar", "camera")):
         single = moments.precision(moments.sensed[left].decision)[0]
         kept = moments.precision(fused("head", _there(moments, left, "siren"))["occupancy"])[0]
         rows.append((f"no {missing}", single, kept, 100 * kept / single))
+        stacker = moments.precision(stacked(_there(moments, left)))[0]
+        stackers.append((f"no {missing}, stacker", single, stacker, 100 * stacker / single))
     heads, unpainted = tuple(rows), moments.precision(moments.painted["lidar"])[0]
+    rows += stackers
     rows.append(("no camera, painted points", rows[0][1], unpainted, 100 * unpainted / rows[0][1]))
     columns = ("average precision, %", "model of the other alone", "fused", "kept, %")
     bench.table("one sensor is missing", columns, rows)
@@ -215,6 +234,16 @@ def delay(bench: Bench, moments: Moments, slack: float) -> None:
     found = {name: moments.precision(outputs["occupancy"])[0] for name, outputs in maps.items()}
     in_time, told, untold = found.values()
     rows = [(name, value, in_time - value) for name, value in found.items()]
+    both = {name: _there(moments, name, "lidar") for name in ("camera", "late")}
+    ways = {"on time": ("camera", True), "100 ms late, told": ("late", True),
+            "100 ms late, not told": ("late", False)}  # fmt: skip
+    stackers = {
+        way: moments.precision(stacked(both[name], told=told_too))[0]
+        for way, (name, told_too) in ways.items()
+    }
+    rows += [
+        (f"stacker, {way}", value, stackers["on time"] - value) for way, value in stackers.items()
+    ]
     early = {name: moments.precision(moments.painted[name])[0] for name in ("camera", "late")}
     rows.append(("painted points, on time", early["camera"], 0.0))
     rows.append(("painted points, 100 ms late", early["late"], early["camera"] - early["late"]))

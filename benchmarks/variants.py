@@ -4,7 +4,8 @@
 
 Every shipped model with more than one variant runs on one thread, the variants taking turns on the
 sample that a model warms up with; medians of processor time. The bars: each variant is cheaper than
-the one before it, and the speech-emotion model in integers is 1.5 times as fast as in floats.
+the one before it, and in integers the speech-emotion model is 1.5 times as fast as in floats, the
+siren encoder 1.2 times.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tectum.inference.manifest import Manifest, read_manifest
 from tectum.inference.stages import model_stage
 from tectum_models.catalogue import find, names
 
-FASTER = {("emotion/speech", "int8"): 1.5}
+FASTER = {("emotion/speech", "int8"): 1.5, ("driving/siren", "int8"): 1.2}
 """More than any variant owes."""
 
 

@@ -2,6 +2,7 @@
 
     python models/recipes/driving_data.py DATA
     python models/recipes/driving.py camera|camera_small|lidar|siren|head... DATA WORK
+    python models/recipes/driving.py hearing DATA WORK    # heads again, for another siren encoder
     python models/recipes/driving_export.py DATA WORK
 
 Needs the extra `export`; about 40 minutes on one core, no GPU. Seed 7 throughout.
@@ -22,6 +23,7 @@ from driving_nets import (
     MIXES,
     CameraEncoder,
     Head,
+    Hearing,
     LidarEncoder,
     SirenEncoder,
     SmallCameraEncoder,
@@ -131,19 +133,24 @@ def train_lidar(folder: Path, model: LidarEncoder, epochs: int) -> None:
 
 
 def train_siren(folder: Path, model: SirenEncoder, epochs: int) -> None:
-    """Sound to siren."""
+    """Sound to siren; louder or softer is a factor of the power."""
     names = ("audio", "approaching", "active", "ahead")
-    columns = [np.load(folder / f"sound_{name}.npy", mmap_mode="r") for name in names]
+    audio, *truths = (np.load(folder / f"sound_{name}.npy", mmap_mode="r") for name in names)
+    with torch.no_grad():
+        parts = [
+            model.power(torch.from_numpy(np.array(audio[k : k + 512]))).numpy()
+            for k in range(0, len(audio), 512)
+        ]
+    columns = [np.concatenate(parts), *truths]
 
     def loss(batch: Batch) -> Tensor:
-        sound, approaching, active, ahead = batch
-        gain = torch.empty(len(sound), 1).uniform_(0.6, 1.5)
-        loud = (sound.float() * gain).clamp(-32768, 32767)
-        logits = model.logits(loud)[1]
+        power, approaching, active, ahead = batch
+        gain = torch.empty(len(power), 1, 1).uniform_(0.6, 1.5)
+        logits = model.judge(power * gain * gain)[1]
         side = cross_entropy(logits[:, 1], ahead.float(), weight=active.float())
         return cross_entropy(logits[:, 0], approaching.float()) + side
 
-    size = len(columns[0])
+    size = len(audio)
     fit(model, loss, shuffled(size, columns, 64), size // 64, epochs, 3e-3)
 
 
@@ -198,6 +205,32 @@ def train_head(folder: Path, work: Path, model: Head, epochs: int) -> None:
     fit(model, loss, shuffled(size, columns, 64), size // 64, epochs, 3e-3)
 
 
+def train_hearing(folder: Path, work: Path, epochs: int) -> None:
+    """Make what hears in each trained head anew; what sees stays as it is."""
+    data, siren = Samples.load(folder, "head"), trained(work, "siren")
+    with torch.no_grad():
+        parts = [
+            siren.logits(torch.from_numpy(np.array(data.audio[k : k + 64])))[0].numpy()
+            for k in range(0, len(data.audio), 64)
+        ]
+    columns = [np.concatenate(parts), data.approaching, data.ahead]
+    size = len(data.audio)
+    for name in (name for name in NETS if name.startswith("head")):
+        torch.manual_seed(SEED)
+        draw = torch.Generator().manual_seed(SEED)
+        head, hearing = trained(work, name), Hearing()
+
+        def loss(batch: Batch, hearing: Hearing = hearing, draw: torch.Generator = draw) -> Tensor:
+            heard, approaching, ahead = batch
+            logits = hearing(heard, torch.rand(len(heard), 1, generator=draw) < 0.8)
+            side = cross_entropy(logits[:, 1], ahead.float(), weight=approaching.float())
+            return cross_entropy(logits[:, 0], approaching.float()) + side
+
+        fit(hearing, loss, shuffled(size, columns, 64), size // 64, epochs, 3e-3)
+        head.hear = hearing
+        torch.save(head.state_dict(), work / f"{name}.pt")
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "camera": CameraEncoder,
     "camera_small": SmallCameraEncoder,
@@ -206,7 +239,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "head": Head,
     **{f"head_{kind}": partial(Head, kind) for kind in MIXES[1:]},
 }
-EPOCHS = {"camera": 7, "camera_small": 4, "lidar": 5, "siren": 3}
+EPOCHS = {"camera": 7, "camera_small": 4, "lidar": 5, "siren": 4}
 HEAD_EPOCHS = 8
 
 
@@ -244,6 +277,9 @@ def main(name: str, folder: Path, work: Path) -> None:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     work.mkdir(parents=True, exist_ok=True)
+    if name == "hearing":
+        train_hearing(folder, work, HEAD_EPOCHS)
+        return
     model = NETS[name]()
     if name.startswith("head"):
         train_head(folder, work, model, HEAD_EPOCHS)

@@ -34,6 +34,8 @@ TASK = {
     "and whether it is ahead, from any of camera, lidar and sound, each as old as it may be",
     "painted": "where road users stand in the next 48 m and how they move, from one lidar sweep "
     "whose points a camera has painted",
+    "stacker": "where road users stand in the next 48 m, from what the encoders of camera and "
+    "lidar decide, either of them missing, each as old as it may be",
 }
 HOW = {
     "head": "The embeddings of camera and lidar are put side by side.",
@@ -44,6 +46,9 @@ HOW = {
     "painted": "Early fusion: each point has the colour of the pixel that it falls on (after Vora "
     "et al. 2020, who paint with classes), and one network sees nothing else. In a graph: `head: "
     "{early: {paint: {points: lidar, image: camera}, model: driving/painted}}`.",
+    "stacker": "Late fusion, learned (stacked generalisation, Wolpert 1992): a product of experts, "
+    "with weights and a prior of the place, and what two convolutions over both maps and their "
+    "ages add to it. In a graph: `head: {late: {rule: stacker, model: driving/stacker}}`.",
 }
 
 
@@ -57,10 +62,20 @@ SEEDS = {
     "siren": _span(SOUND_TRAIN_SEEDS),
     "head": _span(HEAD_SEEDS),
     "painted": f"{_span(TRAIN_SEEDS)} and {_span(HEAD_SEEDS)}",
+    "stacker": _span(HEAD_SEEDS),
 }
 _DRIVING = "models/recipes/driving.py"
-MODALITY = {"head": "modalities: [camera, lidar, siren]", "painted": "modality: painted points"}
-RECIPE = {"painted": "models/recipes/driving_painted.py"}
+MODALITY = {
+    "head": "modalities: [camera, lidar, siren]",
+    "painted": "modality: painted points",
+    "stacker": "modalities: [camera, lidar]",
+}
+VERSION = {"siren": 3, "head": 3, "stacker": 1}
+"""Heads have the version of the encoders whose embeddings they know."""
+RECIPE = {
+    "painted": "models/recipes/driving_painted.py",
+    "stacker": "models/recipes/driving_stacker.py",
+}
 INPUTS = {
     "camera": [
         "{name: image, kind: image, dtype: uint8, shape: [batch, 192, 320, 3], encoding: bgr8}"
@@ -80,6 +95,12 @@ INPUTS = {
     "painted": [
         "{name: points, kind: points, dtype: float32, shape: [points, 8],"
         " fields: [x, y, z, intensity, red, green, blue, painted]}"
+    ],
+    "stacker": [
+        f"{{name: camera, kind: scores, dtype: float32, shape: [batch, {ROWS}, {COLUMNS}]}}",
+        f"{{name: lidar, kind: scores, dtype: float32, shape: [batch, {ROWS}, {COLUMNS}]}}",
+        "{name: present, kind: mask, dtype: float32, shape: [batch, 2]}",
+        "{name: age, kind: age, dtype: float32, shape: [batch, 2]}",
     ],
 }
 
@@ -119,6 +140,7 @@ OUTPUTS = {
         _AHEAD,
     ],
     "painted": [_grid("1"), _velocity("1")],
+    "stacker": [_grid("batch")],
     # An ONNX graph cannot have an input and an output of one name, and a modality is `siren`.
     "head": [
         _grid("batch"), _SIREN.replace("name: siren", "name: siren_probability"),
@@ -143,9 +165,8 @@ LIMITS = {
     "sensor 1.8 m above the ground; needs a point.",
     "siren": "Knows two-tone and wailing sirens as the simulator makes them. It hears that a siren "
     "comes nearer by its Doppler shift and loudness, so a siren at rest is undecided; ahead or "
-    "behind it tells by how much the pitch is shifted: right for 97 % of sirens that approach. "
-    "It has no variant in integers: the one that was tried was slower (0.84 times as fast), since "
-    "its spectrum needs more than 8 bits.",
+    "behind it tells by how much the pitch is shifted. The variant in integers has its spectrum in "
+    "floats: a spectrum needs more than 8 bits.",
     "head": "What no present modality senses it fills in from where road users usually are. With "
     "no modality at all its answer is that prior. Without sound its siren outputs are a guess: "
     "neither camera nor lidar tell it of a siren. Velocities are what usually moves so in such a "
@@ -158,20 +179,28 @@ LIMITS = {
     "missing nor a late camera costs much, and nearly all that it is better than `driving/lidar` "
     "comes from a larger network and more drives, not from the camera: heads over embeddings make "
     "far more of it. Velocities are a guess from one moment.",
+    "stacker": "It knows no more of a cell than two numbers, and those of its neighbours: heads "
+    "over embeddings know what kind of thing either sensor saw, and also answer velocities. With "
+    "both missing a graph has no answer of it. It was trained with pictures up to 160 ms old; "
+    "`age` is cut at 250 ms. It fits the encoders whose decisions it learned from, in any variant.",
 }
 
 
 def write(
     folder: Path, name: str, variants: list[dict], tables: dict[str, Table],
-    parameters: dict[str, int], apart: dict[str, float], chance: float,
+    parameters: dict[str, int], apart: dict[str, float], chance: float, sides: dict[str, float],
 ) -> None:  # fmt: skip
     """Write `model.yaml` and `CARD.md` of an encoder.
 
-    What is not in `apart` is no export of a network, but made of one in integers.
+    What is not in `apart` is no export of a network, but made of one in integers. `sides` says of
+    each variant how often it tells a siren ahead from one behind.
     """
     (folder / "model.yaml").write_text(_manifest(name, variants))
     rows = [f"| {label} | " + _cells(table) + " |" for label, table in tables.items()]
     quality = [_head_of("variant"), *rows]
+    if sides:
+        right = ", ".join(f"{100 * share:.1f} % ({label})" for label, share in sides.items())
+        quality += ["", f"`ahead`: right for {right} of the sirens that approach."]
     note = f"A score without information would get {chance:.3f}."
     (folder / "CARD.md").write_text(_card(name, variants, folder, parameters, apart, quality, note))
 
@@ -186,26 +215,27 @@ def write_head(
     for output, by_present in tables.items():
         rows = [f"| {label} | " + _cells(table) + " |" for label, table in by_present.items()]
         quality += [f"`{output}`:", "", _head_of("present"), *rows, ""]
-    quality.append(_moved(moves))
+    quality.append(moved(moves))
     chance = float(data.occupancy[:].mean()), float(data.approaching[:].mean())
     note = f"Scores without information would get {chance[0]:.3f} and {chance[1]:.3f}."
     (folder / "CARD.md").write_text(_card(name, variants, folder, parameters, apart, quality, note))
 
 
-def write_painted(
-    folder: Path, entry: dict, table: dict[str, Table], parameters: int, apart: float,
-    moves: tuple[float, float], chance: float,
+def write_fused(
+    name: str, folder: Path, entry: dict, table: dict[str, Table], parameters: int, apart: float,
+    chance: float, more: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
-    """Write `model.yaml` and `CARD.md` of the model of painted points."""
-    (folder / "model.yaml").write_text(_manifest("painted", [entry]))
+    """Write `model.yaml` and `CARD.md` of a model that answers occupancy of camera and lidar."""
+    (folder / "model.yaml").write_text(_manifest(name, [entry]))
     rows = [f"| {label} | {_cells(scores)} |" for label, scores in table.items()]
-    quality = [_head_of("present"), *rows, "", _moved(moves)]
+    quality = [_head_of("present"), *rows, *more]
     note = f"A score without information would get {chance:.3f}."
     known = {"fp32": parameters}, {"fp32": apart}
-    (folder / "CARD.md").write_text(_card("painted", [entry], folder, *known, quality, note))
+    (folder / "CARD.md").write_text(_card(name, [entry], folder, *known, quality, note))
 
 
-def _moved(moves: tuple[float, float]) -> str:
+def moved(moves: tuple[float, float]) -> str:
+    """Return the line of a card that says how wrong velocities are."""
     return (
         f"`velocity`: wrong by {moves[0]:.2f} m/s on average where road users are; calling all of "
         f"them at rest is wrong by {moves[1]:.2f} m/s."
@@ -214,7 +244,7 @@ def _moved(moves: tuple[float, float]) -> str:
 
 def _manifest(name: str, variants: list[dict]) -> str:
     kind = name.split("_", maxsplit=1)[0]
-    lines = [f"model: driving/{name}", "version: 2"]
+    lines = [f"model: driving/{name}", f"version: {VERSION.get(kind, 2)}"]
     lines.append(MODALITY.get(kind, f"modality: {name}"))
     lines += [f"task: {TASK[kind]}", "licence: Apache-2.0", "training:"]
     lines += [
@@ -271,7 +301,6 @@ def _card(
         for one in variants
     ]
     in_integers = any(one["name"] not in apart for one in variants)
-    machine = "" if in_integers else " (AVX-512)"
     parts = [
         f"# driving/{name}",
         " ".join([f"Answers {TASK[kind]}.", HOW.get(name, "")]).strip(),
@@ -284,7 +313,7 @@ def _card(
         f"moments), measured on the exported files. {note}",
         "\n".join(quality).rstrip(),
         "## Size and speed",
-        f"Median latency of one sample, ONNX Runtime on one thread of a shared x86 core{machine}; "
+        "Median latency of one sample, ONNX Runtime on one thread of a shared x86 core; "
         "a GPU was not measured. The last column is the largest difference from the network in the "
         "framework it was trained in; the export stops above 1e-4." + INTEGERS * in_integers,
         "\n".join(

@@ -1,10 +1,11 @@
 """Export the trained networks of the simulated drive to ONNX, measure them, write their manifests.
 
-    python models/recipes/driving_export.py DATA WORK
+    python models/recipes/driving_export.py DATA WORK [camera|lidar|siren|head...]
 
 Every number in a manifest or model card is measured here, with ONNX Runtime on one thread, on the
 held-out seeds. The camera has a small variant as well, which is what the runtime degrades to.
-`driving_int8.py` then makes the variants in integers.
+`driving_int8.py` then makes the variants in integers. Where some are named only those are exported,
+and heads are measured with the encoders as they are shipped.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from driving_nets import COLUMNS, MIXES, ROWS, SHARED, SOUND, size
 from exporting import Feed, parity, session, write
 from metrics import average_precision
 
+from tectum.inference.manifest import read_manifest
 from tectum_nodes.simulation import WEATHERS
 
 SHIPPED = Path(__file__).parents[1] / "tectum_models" / "driving"
@@ -126,6 +128,20 @@ def fuse(
     return dict(zip(outputs, columns, strict=True)), float(np.median(spent) * 1e3)
 
 
+def on_the_right_side(path: Path, data: Samples) -> float:
+    """Return the share of sirens that approach of which the file says rightly: ahead, or behind."""
+    run, heard = session(path), data.approaching[:] > 0
+    sides = [run.run(None, {INPUT["siren"]: value})[2] for value in feeds(data, "siren")]
+    right = (np.concatenate(sides)[:, 0] > 0.5) == (data.ahead[:] > 0)
+    return float(right[heard].mean())
+
+
+def shipped(name: str) -> dict[str, Path]:
+    """Return the files of an encoder as they are shipped, by variant, best first."""
+    manifest = read_manifest(SHIPPED / name)
+    return {one.name: manifest.folder / one.file for one in manifest.variants}
+
+
 def variant(path: Path, name: str, quality: dict[str, float], latency: float) -> dict[str, object]:
     """An entry of a manifest's `variants`."""
     return {
@@ -151,8 +167,16 @@ def ship_encoder(name: str, data: Samples, work: Path) -> list[np.ndarray]:
         variants.append(variant(file, label, quality, latency))
         print(name, label, tables[label], f"{latency:.2f} ms", f"{apart[label]:.1e}", flush=True)
     chance = float(truth_of(data, DECISION[name]).mean())
-    driving_cards.write(SHIPPED / name, name, variants, tables, parameters, apart, chance)
+    sides = sides_of(name, paths, data)
+    driving_cards.write(SHIPPED / name, name, variants, tables, parameters, apart, chance, sides)
     return kept
+
+
+def sides_of(name: str, paths: dict[str, Path], data: Samples) -> dict[str, float]:
+    """Return how often each variant of the siren's encoder tells ahead from behind."""
+    if name != "siren":
+        return {}
+    return {label: on_the_right_side(path, data) for label, path in paths.items()}
 
 
 def ship_head(
@@ -194,13 +218,18 @@ def velocity_errors(data: Samples, found: np.ndarray) -> tuple[float, float]:
     return near, rest
 
 
-def main(folder: Path, work: Path) -> None:
-    """Export everything."""
-    data = Samples.load(folder, "held")
-    embeddings = {name: ship_encoder(name, data, work) for name in MODALITIES}
+def main(folder: Path, work: Path, *only: str) -> None:
+    """Export everything, or only some of it."""
+    data, embeddings = Samples.load(folder, "held"), {}
+    for name in MODALITIES:
+        if not only or name in only:
+            embeddings[name] = ship_encoder(name, data, work)
+        else:
+            embeddings[name] = [encode(path, name, data)[0] for path in shipped(name).values()]
     for name in HEADS:
-        ship_head(name, data, embeddings, work)
+        if not only or name in only:
+            ship_head(name, data, embeddings, work)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

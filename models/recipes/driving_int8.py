@@ -1,13 +1,13 @@
 """Make int8 variants of the simulated drive's encoders from their exported files, and measure them.
 
-    python models/recipes/driving_int8.py DATA        # after driving_export.py
+    python models/recipes/driving_int8.py DATA [camera|lidar|siren ...]   # after driving_export.py
 
 Convolutions take uint8 and int8 weights of 7 bits per channel (ONNX Runtime's kernels for other
 types are slower than float where a processor has no VNNI, and its 16-bit sums overflow with 8).
 Scales come from drives that the encoders were trained on. The camera's bytes go into the first
-convolution as they are: its arithmetic before that is a scale and a zero point. A variant that is
-not clearly faster than what it is made of, or much worse, is not shipped: the siren's is not, since
-its spectrum, which takes most of the time, needs more than 8 bits.
+convolution as they are: its arithmetic before that is a scale and a zero point. The siren's
+spectrum stays in floats, since it needs more than 8 bits, and so does the convolution after it. A
+variant that is not clearly faster than what it is made of, or much worse, is not shipped.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from driving_export import (
     feeds,
     head_feeds,
     scores,
+    shipped,
+    sides_of,
     truth_of,
     variant,
 )
@@ -58,8 +60,9 @@ FASTER, LOST = 1.2, 0.02
 """A variant is shipped that is so much faster, and loses at most so much average precision."""
 SMALL = "small camera + lidar + siren"
 """The row of a head's card that the export begins."""
+
 LEFT_OUT = {"siren": 1}
-"""How many convolutions at the beginning stay in float: a spectrum needs more than 8 bits."""
+"""How many convolutions at the beginning stay in floats: over one channel integers gain nothing."""
 
 
 class Rows(CalibrationDataReader):
@@ -90,7 +93,7 @@ def driven() -> list[tuple]:
 
 
 def quantise(source: Path, target: Path, rows: list[Feed], left_out: int = 0) -> None:
-    """Write `source` in integers to `target`."""
+    """Write `source` in integers to `target`, from its first convolution but `left_out` on."""
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
         quant_pre_process(str(source), str(plain), skip_symbolic_shape=True, skip_optimization=True)
@@ -211,7 +214,8 @@ def ship(name: str, made: dict[str, Path], data: Samples) -> dict[str, np.ndarra
         entries.append(variant(path, label, quality, latency))
     parameters, apart = said(folder / "CARD.md", paths)
     chance = float(truth_of(data, DECISION[name]).mean())
-    driving_cards.write(folder, name, entries, tables, parameters, apart, chance)
+    sides = sides_of(name, paths, data)
+    driving_cards.write(folder, name, entries, tables, parameters, apart, chance, sides)
     return codes
 
 
@@ -230,7 +234,7 @@ def describe_heads(codes: dict[str, dict[str, np.ndarray]], data: Samples) -> No
     best = {name: of["fp32"] for name, of in codes.items()}
     rows = {
         SMALL: {**best, "camera": codes["camera"]["small"]},
-        "int8 camera + int8 lidar + siren": {
+        "int8 camera + int8 lidar + int8 siren": {
             name: of.get("int8", of["fp32"]) for name, of in codes.items()
         },
     }
@@ -250,15 +254,18 @@ def describe_heads(codes: dict[str, dict[str, np.ndarray]], data: Samples) -> No
         card.write_text(before)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *only: str) -> None:
     """Make, measure, ship what is worth it, and see what the heads make of it."""
     data, codes = Samples.load(folder, "held"), {}
     for name in DECISION:
-        made = make(name, data, folder)
-        fp32 = SHIPPED / name / f"{name}.onnx"
-        codes[name] = ship(name, made, data) if made else {"fp32": embeddings(fp32, name, data)[0]}
+        made = make(name, data, folder) if not only or name in only else {}
+        if made:
+            codes[name] = ship(name, made, data)
+        else:
+            paths = shipped(name)
+            codes[name] = {label: embeddings(path, name, data)[0] for label, path in paths.items()}
     describe_heads(codes, data)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

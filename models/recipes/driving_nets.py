@@ -1,4 +1,4 @@
-"""The networks of the simulated drive: three encoders and a fusion head, in PyTorch.
+"""The networks of the simulated drive: three encoders, a fusion head and a stacker, in PyTorch.
 
 Each encoder takes the sensor's tensor as it is and gives an embedding and a decision of its own.
 Camera and lidar share the bird's-eye grid of `tectum_nodes.simulation.truth` (24 x 16 cells of
@@ -21,7 +21,9 @@ SHARED = 32
 SOUND = 32
 
 
-def block(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+def block(
+    inputs: int, outputs: int, stride: int | tuple[int, int] = 1, kernel: int = 3
+) -> nn.Sequential:
     """Convolution, normalisation, ReLU."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
@@ -179,44 +181,60 @@ class SirenEncoder(nn.Module):
     """A second of sound to whether a siren comes nearer, and whether it is ahead or behind.
 
     One microphone has no bearing; but by how much a pitch is shifted tells those who come towards
-    us from those who overtake us. The spectrum is a convolution with windowed cosines and sines on
-    a logarithmic scale of frequencies, fine enough to see a Doppler shift.
+    us from those who overtake us. The spectrum is one product of frames, which do not overlap, with
+    windowed cosines and sines on a logarithmic scale of frequencies, fine enough to see a Doppler
+    shift.
     """
 
-    BANDS, WINDOW, HOP = 72, 1024, 320
+    BANDS, WINDOW, FRAMES = 64, 1000, 16
+    WIDTHS = (16, 48, 64, 64, 32)
+    STRIDES = ((1, 2), (2, 2), (1, 1), (1, 1), (1, 2))
+    """Over time and over bands."""
+    QUIETEST = 1e-8
+    """What power is added to each band's before the logarithm; it is 1 in what `power` gives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("basis", torch.tensor(self.waves()), persistent=False)
-        self.net = nn.Sequential(
-            block(1, 16, kernel=5), nn.MaxPool2d((1, 2)), block(16, 24, 2), block(24, 32, 2),
-            block(32, 32),
-        )  # fmt: skip
-        self.embed = nn.Linear(32 * 18, SOUND)
+        self.register_buffer("later", torch.tensor(self.waves()), persistent=False)
+        mirrored = torch.tensor([1.0, -1.0]).repeat_interleave(self.BANDS)
+        self.register_buffer("mirrored", mirrored, persistent=False)
+        shapes = zip((1, *self.WIDTHS), self.WIDTHS, self.STRIDES, (5, 3, 3, 3, 3), strict=False)
+        self.net = nn.Sequential(*(block(*shape) for shape in shapes))
+        self.over_time = nn.AvgPool2d((self.FRAMES // 2, 1))
+        self.embed = nn.Linear(self.WIDTHS[-1] * self.BANDS // 8, SOUND)
         self.score = nn.Linear(SOUND, 2)
         self.drop = nn.Dropout(0.2)
 
     @classmethod
     def waves(cls) -> np.ndarray:
-        """Windowed cosines and sines, (2 * bands, 1, window)."""
+        """The later half of windowed cosines and sines, (window / 2, 2 * bands), float16."""
         hertz = np.geomspace(340.0, 3000.0, cls.BANDS)
-        t = (np.arange(cls.WINDOW) - cls.WINDOW / 2) / 16_000
-        window = np.hanning(cls.WINDOW) / cls.WINDOW
-        waves = np.concatenate(
-            [f(2 * np.pi * hertz[:, None] * t) * window for f in (np.cos, np.sin)]
-        )
-        return waves[:, None].astype(np.float32)
+        t = (np.arange(cls.WINDOW // 2) + 0.5) / 16_000
+        window = np.hanning(cls.WINDOW)[cls.WINDOW // 2 :, None]
+        angle = 2 * np.pi * t[:, None] * hertz
+        waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * window
+        return waves.astype(np.float16)
+
+    def whole(self) -> Tensor:
+        """All of the waves: cosines are even and sines odd. It is done when a file is loaded."""
+        later = self.later.float() * (1 / (32768 * self.WINDOW * math.sqrt(self.QUIETEST)))
+        return torch.cat([later.flip(0) * self.mirrored, later])
+
+    def power(self, audio: Tensor) -> Tensor:
+        """Power of each band in each frame, (b, frames, bands), of int16 (b, 16000)."""
+        wave = audio.unflatten(1, (self.FRAMES, self.WINDOW)).float() @ self.whole()
+        real, imaginary = wave.split(self.BANDS, dim=2)
+        return real * real + imaginary * imaginary
+
+    def judge(self, power: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding, and logits of siren and of it being ahead, of the power."""
+        x = self.over_time(self.net(torch.log(power + 1.0).unsqueeze(1)))
+        embedding = torch.relu(self.embed(self.drop(x.flatten(1))))
+        return embedding, self.score(embedding)
 
     def logits(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Embedding, and logits of siren and of it being ahead, of int16 (b, 16000)."""
-        x = audio.float().unsqueeze(1) * (1 / 32768.0)
-        wave = torch.nn.functional.conv1d(x, self.basis, stride=self.HOP)
-        power = wave[:, : self.BANDS] ** 2 + wave[:, self.BANDS :] ** 2
-        # log(power + 1e-8), written so that no exporter takes the small term for nothing
-        x = torch.log(power * 1e8 + 1.0) * 0.3 - 1.526204
-        x = self.net(x.unsqueeze(1))
-        embedding = torch.relu(self.embed(self.drop(x.mean(dim=3).flatten(1))))
-        return embedding, self.score(embedding)
+        return self.judge(self.power(audio))
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embedding (b, 32), and probabilities of siren and ahead (b, 1)."""
@@ -261,6 +279,23 @@ class Mix(nn.Module):
         return torch.relu(tokens.sum(dim=1))
 
 
+class Hearing(nn.Module):
+    """The embedding of a sound, or its absence, to whether a siren approaches and is ahead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silence = nn.Parameter(torch.zeros(1, SOUND))
+        self.listen = nn.Sequential(
+            nn.Linear(SOUND + 1, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 2)
+        )
+
+    def forward(self, siren: Tensor, here: Tensor) -> Tensor:
+        """Logits (b, 2) of (b, 32); `here` is (b, 1), true or false."""
+        heard = torch.where(here, siren, self.silence)
+        logits: Tensor = self.listen(torch.cat([heard, here.float()], dim=1))
+        return logits
+
+
 class Head(nn.Module):
     """Embeddings, any of them absent, to occupancy, velocity and siren.
 
@@ -274,7 +309,6 @@ class Head(nn.Module):
         super().__init__()
         self.no_camera = nn.Parameter(torch.zeros(1, SHARED, 1, 1))
         self.no_lidar = nn.Parameter(torch.zeros(1, SHARED, 1, 1))
-        self.no_siren = nn.Parameter(torch.zeros(1, SOUND))
         self.drift = nn.ModuleList(
             [nn.Sequential(block(SHARED, SHARED), nn.Conv2d(SHARED, SHARED, 1)) for _ in range(2)]
         )
@@ -283,9 +317,7 @@ class Head(nn.Module):
         self.occupied = nn.Conv2d(32, 1, 1)
         self.moves = nn.Conv2d(32, 2, 1)
         self.prior = nn.Parameter(torch.full((1, ROWS, COLUMNS), -2.5))
-        self.listen = nn.Sequential(
-            nn.Linear(SOUND + 1, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 2)
-        )
+        self.hear = Hearing()
 
     def logits(
         self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor, age: Tensor
@@ -294,7 +326,6 @@ class Head(nn.Module):
         here = present > 0.5
         camera = torch.where(here[:, 0, None, None, None], camera, self.no_camera)
         lidar = torch.where(here[:, 1, None, None, None], lidar, self.no_lidar)
-        siren = torch.where(here[:, 2, None], siren, self.no_siren)
         mask = here.float()
         tenths = torch.where(here, 10.0 * age.clamp(-0.25, 0.25), torch.zeros_like(age))
         maps = [
@@ -303,7 +334,7 @@ class Head(nn.Module):
         ]
         seen = self.think(self.mix(maps, mask[:, :2]))
         occupancy = self.occupied(seen).squeeze(1) + self.prior
-        return occupancy, self.moves(seen), self.listen(torch.cat([siren, mask[:, 2:]], dim=1))
+        return occupancy, self.moves(seen), self.hear(siren, here[:, 2:])
 
     def forward(
         self, camera: Tensor, lidar: Tensor, siren: Tensor, present: Tensor, age: Tensor
@@ -315,6 +346,43 @@ class Head(nn.Module):
         occupancy, velocity, sirens = self.logits(camera, lidar, siren, present, age)
         alarm, ahead = torch.sigmoid(sirens).split(1, dim=1)
         return torch.sigmoid(occupancy), alarm, 10.0 * velocity, ahead
+
+
+class Stacker(nn.Module):
+    """What camera and lidar decide, either of them absent, to what they decide together.
+
+    A product of experts (log-odds added, each with a learned weight, to a learned prior of the
+    place) and what a few convolutions over both maps add to it: a neighbour's word, and how far
+    to believe a map that is old, and where what it shows has gone since.
+    """
+
+    WIDTH = 16
+    SURE = 7.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+        self.prior = nn.Parameter(torch.zeros(1, ROWS, COLUMNS))
+        self.think = nn.Sequential(block(6, self.WIDTH), block(self.WIDTH, self.WIDTH))
+        self.add = nn.Conv2d(self.WIDTH, 1, 1)
+        nn.init.zeros_(self.add.weight)
+
+    def logits(self, camera: Tensor, lidar: Tensor, present: Tensor, age: Tensor) -> Tensor:
+        """Log-odds (b, 24, 16) of probabilities (b, 24, 16), `present` and `age` (b, 2)."""
+        here = present > 0.5
+        both = torch.stack([camera, lidar], dim=1)
+        both = torch.where(here[:, :, None, None], both, torch.full_like(both, 0.5))
+        odds = torch.log(both.clamp(1e-6, 1.0)) - torch.log((1.0 - both).clamp(1e-6, 1.0))
+        odds = odds.clamp(-self.SURE, self.SURE)
+        tenths = torch.where(here, 10.0 * age.clamp(-0.25, 0.25), torch.zeros_like(age))
+        old = odds * tenths[:, :, None, None]
+        plane = here.float()[:, :, None, None].expand(-1, -1, ROWS, COLUMNS)
+        added = self.add(self.think(torch.cat([0.3 * odds, old, plane], dim=1))).squeeze(1)
+        return (odds * self.weight[:, None, None]).sum(dim=1) + self.prior + added
+
+    def forward(self, camera: Tensor, lidar: Tensor, present: Tensor, age: Tensor) -> Tensor:
+        """Occupancy (b, 24, 16)."""
+        return torch.sigmoid(self.logits(camera, lidar, present, age))
 
 
 def size(module: nn.Module) -> int:

@@ -145,9 +145,9 @@ def ship(folder: Path, model: Painted) -> None:
         table[label] = scores(data, "occupancy", found["occupancy"])
         print(label, table[label], f"{spent:.2f} ms", flush=True)
     quality = {"average_precision": table["camera + lidar"]["all"], "velocity_error_mps": moves[0]}
-    driving_cards.write_painted(
-        SHIPPED / "painted", variant(path, "fp32", quality, latency), table, size(model), apart,
-        moves, float(data.occupancy[:].mean()),
+    driving_cards.write_fused(
+        "painted", SHIPPED / "painted", variant(path, "fp32", quality, latency), table, size(model),
+        apart, float(data.occupancy[:].mean()), ("", driving_cards.moved(moves)),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from tectum.fusion.late import fuse
 from tectum.fusion.painting import paint
 from tectum.fusion.projection import camera_from_points
 from tectum.inference.manifest import read_manifest
@@ -19,9 +20,10 @@ from tectum_nodes.simulation.rig import CameraModel, LidarModel, camera_rig, lid
 
 ROOT = Path(__file__).parents[2]
 HEADS = ("driving/head", "driving/head_sum", "driving/head_gated", "driving/head_attention")
-MODELS = ("driving/camera", "driving/lidar", "driving/siren", "driving/painted", *HEADS)
+ENCODERS = ("driving/camera", "driving/lidar", "driving/siren")
+MODELS = (*ENCODERS, "driving/painted", "driving/stacker", *HEADS)
 MASKS = tuple(itertools.product((0.0, 1.0), repeat=3))
-INPUTS = {"camera": "image", "lidar": "points"}
+INPUTS = {"camera": "image", "lidar": "points", "siren": "audio"}
 SWEEP_NS = 100_000_000
 HELD_OUT = range(9000, 9016)
 
@@ -156,9 +158,10 @@ def test_an_encoder_sees_road_users_far_better_than_chance(name):
 
 
 CHEAPER = [(name, label) for name, label in variants() if label != "fp32"]
+SEEING = [pair for pair in CHEAPER if pair[0] != "driving/siren"]
 
 
-@pytest.mark.parametrize(("model", "variant"), CHEAPER)
+@pytest.mark.parametrize(("model", "variant"), SEEING)
 def test_a_cheaper_variant_is_smaller_and_nearly_as_good_and_the_head_takes_it(model, variant):
     manifest = read_manifest(find(model))
     best, cheaper = (manifest.folder / manifest.variant(v).file for v in ("fp32", variant))
@@ -182,8 +185,96 @@ def test_a_cheaper_variant_is_smaller_and_nearly_as_good_and_the_head_takes_it(m
     assert both > single > 4 * expected.mean()
 
 
-def test_camera_and_lidar_have_variants_in_integers():
-    assert {("driving/camera", "int8"), ("driving/lidar", "int8")} <= set(CHEAPER)
+def test_every_encoder_has_a_variant_in_integers():
+    assert {(name, "int8") for name in ENCODERS} <= set(CHEAPER)
+
+
+@cache
+def heard(variant):
+    """What the siren's encoder makes of moments of held-out drives, and whether one approaches."""
+    embeddings, alarms, expected = [], [], []
+    for seed in HELD_OUT:
+        config = DriveConfig(seed, WEATHERS[seed % 4], siren_every_s=34.0)
+        for second in range(3, 400, 16):
+            sound = siren.chunk(config, (second - 1) * siren.RATE_HZ, second * siren.RATE_HZ)
+            embedding, alarm, _ = session("driving/siren", variant).run(
+                None, {"audio": sound[None]}
+            )
+            embeddings.append(embedding)
+            alarms.append(alarm)
+            expected.append(truth.siren_approaching(World(config).at(second * 10**9)))
+    return np.concatenate(embeddings), np.concatenate(alarms), np.array(expected)[:, None]
+
+
+def test_the_siren_is_heard_in_integers_as_well_as_in_floats_and_the_head_takes_either():
+    manifest = read_manifest(find("driving/siren"))
+    best, small = (manifest.folder / manifest.variant(v).file for v in ("fp32", "int8"))
+    assert small.stat().st_size < best.stat().st_size
+    nothing = np.zeros((1, 32, 24, 16), np.float32)
+    rest = {"present": np.array([[0, 0, 1]], np.float32), "age": np.zeros((1, 3), np.float32)}
+    found = {}
+    for variant in ("fp32", "int8"):
+        embeddings, alarms, expected = heard(variant)
+        told = [
+            session("driving/head").run(
+                None, {"camera": nothing, "lidar": nothing, "siren": one[None], **rest}
+            )[1]
+            for one in embeddings
+        ]
+        for way, given in (("alone", alarms), ("head", np.concatenate(told))):
+            found[variant, way] = average_precision(expected, given)
+    assert 0.05 < expected.mean() < 0.5
+    assert min(found.values()) > 0.9
+    for way in ("alone", "head"):
+        assert abs(found["fp32", way] - found["int8", way]) < 0.02
+
+
+@cache
+def decided():
+    """What camera and lidar decide about moments of held-out drives."""
+    return {
+        name: np.concatenate([decision for _, decision, *_ in encoded()[name]])
+        for name in ("camera", "lidar")
+    }
+
+
+def stacked(present, junk=0.0, age=0.0):
+    """The stacker's answers for all moments; absent decisions, and their ages, hold `junk`."""
+    count = len(decided()["camera"])
+    feed = {
+        name: grids if here else np.full_like(grids, junk)
+        for (name, grids), here in zip(decided().items(), present, strict=True)
+    }
+    feed["present"] = np.array([present] * count, np.float32)
+    feed["age"] = np.array([[age if here else junk for here in present]] * count, np.float32)
+    return session("driving/stacker").run(None, feed)[0]
+
+
+def test_the_stacker_is_better_than_either_sensor_and_than_a_rule():
+    expected = np.array(encoded()["occupancy"])
+    together = average_precision(expected, stacked((1, 1)))
+    grids = np.stack(list(decided().values()))
+    assert together > average_precision(expected, by_mean(grids))
+    for present, alone in (((1, 0), decided()["camera"]), ((0, 1), decided()["lidar"])):
+        single = average_precision(expected, alone)
+        assert together > single
+        assert average_precision(expected, stacked(present)) > 0.97 * single
+
+
+def by_mean(grids):
+    return fuse("mean", grids, [1.0, 1.0], "probability")
+
+
+@pytest.mark.parametrize("present", list(itertools.product((0, 1), repeat=2)))
+def test_the_stacker_answers_whatever_absent_bytes_hold(present):
+    clean = stacked(present)
+    assert 0 <= clean.min() <= clean.max() <= 1
+    for junk in (float("nan"), float("inf"), -1e30):
+        assert np.array_equal(stacked(present, junk), clean)
+
+
+def test_the_stacker_takes_the_age_of_what_is_there():
+    assert np.abs(stacked((1, 1), age=0.1) - stacked((1, 1))).max() > 0.01
 
 
 def test_the_siren_is_heard():

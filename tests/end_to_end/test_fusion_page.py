@@ -1,4 +1,4 @@
-"""Early fusion as docs/fusion.md writes it: painted points of the simulated drive, in processes."""
+"""Early and learned late fusion as docs/fusion.md writes them, on the simulated drive."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ pytestmark = pytest.mark.realtime
 PAGE = (Path(__file__).parents[2] / "docs" / "fusion.md").read_text(encoding="utf-8")
 
 
-def test_the_graph_of_the_page_answers_where_road_users_are(tmp_path: Path) -> None:
-    found = re.search(r"^    graph: painted\n(?:    .*\n)+", PAGE, re.MULTILINE)
+@pytest.mark.parametrize(
+    ("name", "model", "beside"),
+    [("painted", "driving/painted", "velocity"), ("stacked", "driving/stacker", "siren")],
+)
+def test_a_graph_of_the_page_answers_where_road_users_are(
+    name: str, model: str, beside: str, tmp_path: Path
+) -> None:
+    found = re.search(rf"^    graph: {name}\n(?:    .*\n)+", PAGE, re.MULTILINE)
     assert found is not None
-    graph, log, report = (tmp_path / name for name in ("painted.yaml", "log.mcap", "report.json"))
+    graph, log, report = (tmp_path / name for name in ("graph.yaml", "log.mcap", "report.json"))
     graph.write_text(dedent(found[0]))
     command = [sys.executable, "-m", "tectum_launch", "launch", str(graph), "--duration", "8s"]
     command += ["--set", "budget=2s", "--record", str(log), "--report", str(report)]
@@ -38,9 +44,10 @@ def test_the_graph_of_the_page_answers_where_road_users_are(tmp_path: Path) -> N
     assert json.loads(report.read_text())["unexplained_loss"] == 0
     for k in whole:
         outputs = answers[k]["outputs"]
+        assert model in answers[k]["models"]
         assert outputs["occupancy"]["grid"]["cell_m"] == 2
         grid = results[k].array(outputs["occupancy"]["buffer"])
         assert grid.shape == (24, 16)
         assert 0 <= grid.min() < 0.1
         assert 0.5 < grid.max() <= 1
-        assert np.isfinite(results[k].array(outputs["velocity"]["buffer"])).all()
+        assert np.isfinite(results[k].array(outputs[beside]["buffer"])).all()
