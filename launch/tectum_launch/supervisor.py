@@ -11,18 +11,19 @@ import os
 import selectors
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.node.control import Order as Command
 from tectum.node.control import Report, State
 from tectum_launch.child import Child, cause_of
-from tectum_launch.graph import Graph, GraphNode
+from tectum_launch.environment import environment_of
+from tectum_launch.graph import Graph
 from tectum_launch.members import AHEAD_NS, Limits, Member
 from tectum_launch.nursery import Nursery
 from tectum_launch.orders import Begin, Halt, Kill, Order, Release, Say, Spawn
 from tectum_launch.run_folder import RunFolder
+from tectum_launch.signals import signals_as_bytes
 from tectum_launch.supervision import Supervision
 
 __all__ = ["Listener", "Supervisor"]
@@ -72,7 +73,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the graph to its end and return the exit code; every process is gone then."""
-        with _signals() as signals:
+        with signals_as_bytes() as signals:
             self._selector.register(signals, selectors.EVENT_READ, signals)
             try:
                 self._start_all()
@@ -208,7 +209,7 @@ class Supervisor:
         nodes = self._graph.processes[process]
         names = tuple(node.name for node in nodes)
         own = any(node.env for node in nodes)
-        environment = _environment(self._graph, nodes)
+        environment = environment_of(self._graph, nodes)
         child = Child(names, self._folder.path, environment, None if own else self._nursery)
         self._nursery.born(child.pid)
         self._children[process] = child
@@ -267,40 +268,3 @@ def _members(graph: Graph) -> tuple[Member, ...]:
         )
         for node in graph.here
     )
-
-
-def _environment(graph: Graph, nodes: tuple[GraphNode, ...]) -> dict[str, str]:
-    """Return what the process of `nodes` finds in its environment.
-
-    Classes beside the graph file, and beside files that it includes, are importable, as they were
-    when the graph was compiled.
-    """
-    described = graph.description
-    beside = map(str, (described.folder, *described.folders.values()))
-    paths = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    own = {key: value for node in nodes for key, value in node.env.items()}
-    search = os.pathsep.join([*paths, *beside])
-    return {**os.environ, "PYTHONPATH": search, "PYTHONUNBUFFERED": "1", **own}
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Give a socket on which SIGINT, SIGTERM and SIGHUP arrive as bytes."""
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, _nothing) for number in numbers}
-    former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        yield reader
-    finally:
-        signal.set_wakeup_fd(former)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        reader.close()
-        writer.close()
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """Leave it to the loop: the interpreter has already written to the wake-up socket."""
-    del number, frame

@@ -16,17 +16,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ConfigError, DataError, DeviceError
 from tectum.message import AnyArray, Kind, Value
 from tectum.node.base import Announcement, Capture, Context, NodeConfig, SensorNode
-from tectum.node.fields import Duration, Rate
 from tectum_nodes.camera_calibration import CameraCalibration, Rectifier, calibration_from
+from tectum_nodes.camera_config import CameraConfig
 from tectum_nodes.camera_sources import (
     Frame,
     Wish,
@@ -35,9 +34,10 @@ from tectum_nodes.camera_sources import (
     rtsp_frames,
     video_devices,
 )
-from tectum_nodes.device_clock import DeviceClock, offset_name
+from tectum_nodes.camera_stamps import Stamper
 from tectum_nodes.mjpeg import mjpeg_frames
 from tectum_nodes.newest import Newest
+from tectum_nodes.pace import Pace
 from tectum_nodes.picture_file import decoded_jpeg
 from tectum_nodes.reconnecting import reconnected
 from tectum_nodes.room import Room, lent_room
@@ -47,77 +47,6 @@ __all__ = ["CameraConfig", "CameraNode"]
 _POLL_NS = 100 * NS_PER_MS
 _OPENING_NS = 3 * NS_PER_S
 """The first picture may take so much longer."""
-_SURE_NS = NS_PER_MS
-"""Of a stamp that the driver or the camera itself gave on a known clock."""
-
-
-class CameraConfig(NodeConfig):
-    """Where pictures come from, which are wanted, and how they are stamped."""
-
-    device: int | str | None = None
-    """Number or path (/dev/video0) of a V4L2 device; default, without another source: 0."""
-    url: str = ""
-    """rtsp:// or rtsps:// (a stream), http:// or https:// (MJPEG)."""
-    path: str = ""
-    """A video file, played in real time."""
-    pipeline: str = ""
-    """A GStreamer pipeline that ends in appsink, where OpenCV was built with GStreamer."""
-    width: Annotated[int, Field(ge=0, le=16_384)] = 0
-    """Of the pictures; the device is asked for it, others are scaled. 0: as they come."""
-    height: Annotated[int, Field(ge=0, le=16_384)] = 0
-    """As `width`; give both or neither."""
-    rate: Rate | None = None
-    """Pictures per second at most; default: all."""
-    decode: bool = True
-    """Publish bgr8 pictures; otherwise JPEG as it comes (MJPEG only)."""
-    clock: Literal["device", "system", "arrival"] = "device"
-    """What stamps are made of; see above."""
-    delay: Annotated[Duration, Field(ge=0)] = 0
-    """Least time from light to arrival; stamps are earlier by it."""
-    exposure: Annotated[Duration, Field(ge=0)] = 0
-    """How long a picture takes; the span of the messages."""
-    stall: Annotated[Duration, Field(ge=100 * NS_PER_MS)] = 2 * NS_PER_S
-    """After so long without a picture the camera counts as gone, and is opened anew."""
-    loop: bool = False
-    """Of a video file: begin again at the end."""
-    calibration: str = ""
-    """YAML file with width, height, matrix (K) and distortion; published as a fact."""
-    rectify: bool = False
-    """Take the distortion out of the pictures."""
-    frame: str = ""
-    """Coordinate frame of the camera; default: the node's name."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _first_device(cls, given: Any) -> Any:
-        if isinstance(given, dict) and not any(
-            given.get(key) for key in ("url", "path", "pipeline")
-        ):
-            return {**given, "device": 0 if given.get("device") is None else given["device"]}
-        return given
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        sources = {"device": self.device is not None, "url": self.url, "path": self.path}
-        given = [name for name, has in {**sources, "pipeline": self.pipeline}.items() if has]
-        if len(given) != 1:
-            found = ", ".join(given)
-            msg = f"a camera takes exactly one of device, url, path, pipeline; found {found}"
-            raise ValueError(msg)
-        scheme = self.url.partition("://")[0]
-        if self.url and scheme not in ("rtsp", "rtsps", "http", "https"):
-            msg = f"url must begin with rtsp://, rtsps://, http:// or https://; found {self.url!r}"
-            raise ValueError(msg)
-        if (self.width == 0) != (self.height == 0):
-            msg = "give `width` and `height`, or neither"
-            raise ValueError(msg)
-        if not self.decode and (not scheme.startswith("http") or self.width or self.rectify):
-            msg = "`decode: false` is for MJPEG (http://) as it comes: not scaled, not rectified"
-            raise ValueError(msg)
-        if self.rectify and not self.calibration:
-            msg = "`rectify` needs a `calibration`"
-            raise ValueError(msg)
-        return self
 
 
 class CameraNode(SensorNode):
@@ -183,7 +112,7 @@ class CameraNode(SensorNode):
         Raises:
             DeviceError: it is absent, stalls or has gone.
         """
-        stamper, pace = _Stamper(self.config, context), _Pace(self.config.rate)
+        stamper, pace = Stamper(self.config, context), Pace(self.config.rate)
         room = lent_room(context, "image", "uint8")
         damaged, counted = 0, 0
         with Newest(self._source(context), f"{context.name} source") as newest:
@@ -232,7 +161,7 @@ class CameraNode(SensorNode):
         """Yield the pictures of a file, each at its stamp; nothing is chance in them."""
         from tectum_nodes.video import VideoConfig, VideoReader  # noqa: PLC0415 - heavy
 
-        config, pace = self.config, _Pace(self.config.rate)
+        config, pace = self.config, Pace(self.config.rate)
         player = VideoReader(VideoConfig(path=config.path, audio=False, loop=config.loop))
         player.open(context)
         room = lent_room(context, "image", "uint8")
@@ -298,61 +227,6 @@ class CameraNode(SensorNode):
     def _rectifier(self) -> Rectifier:
         assert self._calibration is not None, "`rectify` needs a `calibration`"
         return Rectifier(self._calibration)
-
-
-class _Stamper:
-    """Stamps frames as the configuration says."""
-
-    def __init__(self, config: CameraConfig, context: Context) -> None:
-        self._config, self._context = config, context
-        self._clock = DeviceClock(config.delay)
-        self._period_ns = 0
-        self._last_ns = -1
-        self._warned = False
-
-    def stamp(self, frame: Frame) -> tuple[int, int]:
-        """Return (stamp, error)."""
-        config, arrived_ns = self._config, frame.arrived_ns
-        if frame.device_ns is None or config.clock == "arrival":
-            return arrived_ns - config.delay, self._arrival_error_ns(arrived_ns)
-        if config.clock == "system" or config.device is not None:
-            self._doubt(frame.device_ns - arrived_ns, arrived_ns)
-            return frame.device_ns, _SURE_NS
-        return self._clock.stamp(frame.device_ns, arrived_ns)
-
-    def _arrival_error_ns(self, arrived_ns: int) -> int:
-        """Return a period: a picture may have waited so long before it was fetched."""
-        if self._last_ns >= 0:
-            self._period_ns = min(self._period_ns or NS_PER_S, arrived_ns - self._last_ns)
-        self._last_ns = arrived_ns
-        return self._period_ns or NS_PER_S // 30
-
-    def _doubt(self, offset_ns: int, now_ns: int) -> None:
-        """Say once that a clock that is taken at its word is far off, and by what."""
-        if not self._warned and abs(offset_ns) > NS_PER_S // 2:
-            self._warned = True
-            text = "the camera's clock is off by %s; set `clock: device`, or set its clock right"
-            self._context.log.warning(text, offset_name(offset_ns, now_ns))
-
-
-class _Pace:
-    """Leaves pictures out of a source that is faster than wanted."""
-
-    def __init__(self, rate_hz: float | None) -> None:
-        self.left_out = 0
-        self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
-        self._next_ns: int | None = None
-
-    def wants(self, stamp_ns: int) -> bool:
-        """Return whether a picture with this stamp is published."""
-        due_ns = stamp_ns if self._next_ns is None else self._next_ns
-        if abs(stamp_ns - due_ns) > 2 * self._period_ns:
-            due_ns = stamp_ns  # the source has paused or started anew
-        if stamp_ns < due_ns - self._period_ns // 4:
-            self.left_out += 1
-            return False
-        self._next_ns = due_ns + self._period_ns
-        return True
 
 
 def _calibration(config: CameraConfig) -> CameraCalibration | None:

@@ -13,17 +13,14 @@ the player on the same clock, as after a restart, and is counted as such by who 
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
-
-from pydantic import ConfigDict, Field
+from typing import Any, ClassVar
 
 from tectum.clock import NS_PER_MS, NS_PER_S
-from tectum.errors import ConfigError, DataError, nearest_name
+from tectum.errors import ConfigError
 from tectum.message import Header, Kind, Message, Value
 from tectum.node.base import (
     Announcement,
@@ -33,46 +30,18 @@ from tectum.node.base import (
     Restart,
     SensorNode,
 )
-from tectum.node.fields import Duration
-from tectum.recording.log_topics import matches
-from tectum.recording.reader import LogReader, Record
+from tectum.recording.reader import Record
 from tectum.recording.series_reader import open_log
 from tectum.units import duration_text
 from tectum_nodes.playback import playback_begin_ns
 from tectum_nodes.playback_desk import PlaybackDesk, PlaybackOrder
+from tectum_nodes.played_topics import SENSED, LogPlayerConfig, chosen_topics, played_name
 from tectum_nodes.playhead import Playhead, Shift
 
 __all__ = ["LogPlayer", "LogPlayerConfig"]
 
-_SENSED = (
-    Kind.IMAGE, Kind.AUDIO, Kind.POINTS, Kind.POSE, Kind.TENSOR, Kind.TEXT, Kind.BOXES,
-)  # fmt: skip
-"""What is played unless topics are named: what sensors say, not what was concluded from it."""
 _LOOK_NS = 20 * NS_PER_MS
 """Between two looks at what is asked at the desk."""
-
-
-class LogPlayerConfig(NodeConfig):
-    """Which log, what of it, and how fast."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    path: str
-    """The log."""
-    topics: tuple[str, ...] = ()
-    """Topics or patterns with `*`; default: everything that sensors said."""
-    names: Annotated[dict[str, str], Field(alias="as", default_factory=dict)]
-    """Recorded topic -> the topic under which it is played."""
-    rate: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """2 is twice as fast; stamps and sample rates follow."""
-    start: Annotated[Duration, Field(ge=0)] = 0
-    """Begin so long after the first thing that sensors said."""
-    end: Annotated[Duration, Field(gt=0)] | None = None
-    """End so long after the first thing that sensors said; default: with the log."""
-    loop: bool = False
-    """Begin again at the end."""
-    paused: bool = False
-    """Begin paused."""
 
 
 class LogPlayer(SensorNode):
@@ -100,15 +69,18 @@ class LogPlayer(SensorNode):
             ConfigError: a topic that is named is not in the log.
         """
         with open_log(Path(config.path).expanduser()) as reader:
-            return {_name(topic, config): kind for topic, kind in _chosen(reader, config).items()}
+            return {
+                played_name(topic, config): kind
+                for topic, kind in chosen_topics(reader, config).items()
+            }
 
     @classmethod
     def period_ns_of(cls, config: LogPlayerConfig) -> Mapping[str, int]:
         """Return the mean period of each topic, as it is played."""
         with open_log(Path(config.path).expanduser()) as reader:
             return {
-                _name(name, config): round(period_ns / config.rate)
-                for name in _chosen(reader, config)
+                played_name(name, config): round(period_ns / config.rate)
+                for name in chosen_topics(reader, config)
                 if (period_ns := reader.topics[name].period_ns)
             }
 
@@ -125,7 +97,7 @@ class LogPlayer(SensorNode):
             ConfigError: `start` lies behind the end.
         """
         self._reader = open_log(Path(self.config.path).expanduser())
-        self._topics = tuple(_chosen(self._reader, self.config))
+        self._topics = tuple(chosen_topics(self._reader, self.config))
         for complaint in self._reader.complaints:
             context.log.warning("%s: %s", self.config.path, complaint)
         begin_ns, end_ns = self._stretch_ns()
@@ -142,7 +114,7 @@ class LogPlayer(SensorNode):
         """Say the constant facts of the played topics, then play."""
         for topic, header in self._reader.latched.items():
             if topic in self._topics:
-                context.latch(_name(topic, self.config), header.fields)
+                context.latch(played_name(topic, self.config), header.fields)
         super().run(context)
 
     def close(self) -> None:
@@ -257,7 +229,7 @@ class LogPlayer(SensorNode):
     def _span_ns(self) -> tuple[int, int]:
         """Return when sensors began and ended, whatever of it is played: the same for all."""
         topics = self._reader.topics
-        sensed = [topic for topic in topics.values() if topic.kind in _SENSED]
+        sensed = [topic for topic in topics.values() if topic.kind in SENSED]
         sensed = sensed or [topics[name] for name in self._topics]
         return min(t.first_ns for t in sensed), max(t.last_ns for t in sensed)
 
@@ -274,7 +246,7 @@ class LogPlayer(SensorNode):
 
     def _played(self, message: Message, shift: Shift) -> Capture | Announcement | None:
         header = message.header
-        output = _name(header.topic, self.config)
+        output = played_name(header.topic, self.config)
         if header.kind is Kind.PROMISE:
             begun = bool(header.fields.get("begun", False))
             return Announcement(output, shift.instant(header.stamp_ns), begun)
@@ -299,40 +271,3 @@ def _fields(header: Header, shift: Shift) -> dict[str, Value]:
         fields["first"] = first + round(Fraction(shift.moved_ns, NS_PER_S) * rate_hz)
         fields["rate_hz"] = max(1, round(rate_hz * shift.speed))
     return fields
-
-
-def _chosen(reader: LogReader, config: LogPlayerConfig) -> dict[str, Kind]:
-    """Return the topics to play and their kinds."""
-    known = {name: topic.kind for name, topic in reader.topics.items() if topic.kind is not None}
-    for wanted in (*config.topics, *config.names):
-        if "*" not in wanted and wanted not in known:
-            msg = f"{config.path} has no topic {wanted!r}{nearest_name(wanted, known)}"
-            raise ConfigError(msg)
-    if config.topics:
-        chosen = {name: kind for name, kind in known.items() if matches(name, config.topics)}
-    else:
-        chosen = _sensed(known)
-    if not chosen:
-        msg = f"{config.path} has nothing to play; its topics: {', '.join(known) or 'none'}"
-        raise DataError(msg)
-    return chosen
-
-
-def _sensed(known: Mapping[str, Kind]) -> dict[str, Kind]:
-    """Return what sensors said, and the constant facts that they said beside it."""
-    sensors = {name.partition("/")[0] for name, kind in known.items() if kind in _SENSED}
-    return {
-        name: kind
-        for name, kind in known.items()
-        if kind in _SENSED or (kind is Kind.LATCHED and name.partition("/")[0] in sensors)
-    }
-
-
-def _name(topic: str, config: LogPlayerConfig) -> str:
-    """Return the name under which `topic` is played; foreign names are made to fit."""
-    given = config.names.get(topic)
-    if given is not None:
-        return given
-    node, _, output = topic.strip("/").partition("/")
-    parts = [re.sub(r"[^A-Za-z0-9_.-]", "_", part) for part in (node, output)]
-    return "/".join(part for part in parts if part)
