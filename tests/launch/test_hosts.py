@@ -208,7 +208,7 @@ main()
 """The command line of a host whose time of day is three seconds ahead."""
 
 
-def start(file, spaces, name, folder, *more, program=("-m", "tectum_launch")):
+def start(file, spaces, name, folder, *more, program=("-m", "tectum_launch"), output=None):
     command = ["ip", "netns", "exec", spaces[name], sys.executable, *program]
     command += ["launch", str(file), "--host", name, *more]
     environment = {
@@ -217,7 +217,11 @@ def start(file, spaces, name, folder, *more, program=("-m", "tectum_launch")):
         "XDG_RUNTIME_DIR": str(folder / name),
     }
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdout=output or subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
     )
 
 
@@ -298,16 +302,25 @@ def test_a_graph_over_two_hosts_gives_results_and_recovers_when_the_link_was_cut
 def test_a_host_whose_key_is_not_trusted_is_told_so_on_both_sides(file, hosts, tmp_path):
     spaces, _ = hosts
     trust("desk", "11" * 32, tmp_path / "robot" / "keys")
-    processes = [start(file, spaces, name, tmp_path) for name in ADDRESSES]
-    clock = GraphClock()
-    clock.sleep_until_ns(clock.now_ns() + 15 * NS_PER_S)
-    words = []
-    for process in processes:
-        process.terminate()
-        words.append(process.communicate(timeout=30)[0])
-    robot, desk = (" ".join(text.split()) for text in words)
-    assert "its key is not trusted; if it is yours, run: tectum keys trust" in robot
-    assert "is refused by tcp://10.77.0.1:7401: the key of this host is not trusted there" in desk
+    logs = {name: tmp_path / f"{name}.log" for name in ADDRESSES}
+    processes = []
+    for name, log in logs.items():
+        with log.open("w") as output:
+            processes.append(start(file, spaces, name, tmp_path, output=output))
+    expected = {
+        "robot": "its key is not trusted; if it is yours, run: tectum keys trust",
+        "desk": "is refused by tcp://10.77.0.1:7401: the key of this host is not trusted there",
+    }
+
+    def told(name):
+        return expected[name] in " ".join(logs[name].read_text().split())
+
+    try:
+        wait_until(lambda: all(map(told, ADDRESSES)), 60)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.communicate(timeout=30)
 
 
 STOPS = int(os.environ.get("TECTUM_STOPS", "3"))

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
+from tectum.clock import NS_PER_S, GraphClock
 from tectum.errors import ConfigError, DataError
-from tectum.message import Kind
+from tectum.message import Kind, Message
 from tectum.node.base import Announcement, Capture
 from tectum.testing import FakeClock, MemoryContext
+from tectum.testing.waiting import udp_port_is_bound, until
 from tectum_nodes import ouster
 from tectum_nodes.ouster import OusterConfig, OusterFrames, OusterNode
 from tectum_nodes.pcap import udp_datagrams
@@ -122,17 +123,22 @@ def test_a_capture_sent_over_udp_at_its_own_pace_decodes_to_the_reference() -> N
     thread = threading.Thread(target=run)
     thread.start()
     ready.wait()
-    clock.sleep_until_ns(clock.now_ns() + 300 * NS_PER_MS)
+    until(lambda: udp_port_is_bound(port))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         begin_ns = clock.now_ns()
         for datagram in lidar:
             clock.sleep_until_ns(begin_ns + datagram.arrived_ns - lidar[0].arrived_ns)
             sender.sendto(datagram.data, ("127.0.0.1", port))
-    clock.sleep_until_ns(clock.now_ns() + 300 * NS_PER_MS)
+    frames: list[Message] = []
+
+    def heard() -> int:
+        frames.extend(m for m in contexts[0].sent("points") if m.header.kind is Kind.POINTS)
+        return len(frames)
+
+    until(lambda: heard() >= 3)
     contexts[0].stop()
     thread.join()
-
-    frames = [m for m in contexts[0].sent("points") if m.header.kind is Kind.POINTS]
+    heard()
     assert len(frames) == 3
     for number, frame in enumerate(frames):
         assert np.array_equal(ranges(frame.array()), reference[f"range_mm_{number}"])
