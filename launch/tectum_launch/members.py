@@ -105,15 +105,16 @@ class Death:
     """`killed by SIGKILL`, `exit code 3: the last line that it said`, `hung: ...`."""
     injected: bool = False
     """Whether the faults of the run asked for it."""
-    lost_ns: int = -1
-    """When it was lost: of a node that hung the last sign of life; -1: when it died."""
+    lost_ns: int | None = None
+    """When it was lost: of a node that hung its last sign of life, perhaps before the beginning;
+    None: when it died."""
     recovered_ns: int = -1
     """When the node spoke again; -1: it has not."""
 
     @property
     def recovery_ns(self) -> int:
         """Return how long nothing was heard of it; -1: it has not come back."""
-        lost_ns = self.at_ns if self.lost_ns < 0 else self.lost_ns
+        lost_ns = self.at_ns if self.lost_ns is None else self.lost_ns
         return -1 if self.recovered_ns < 0 else self.recovered_ns - lost_ns
 
 

@@ -399,6 +399,22 @@ def test_a_node_is_given_up_when_it_was_restarted_too_often_within_a_window():
     assert supervision.stopped_because == ""
 
 
+def test_a_node_that_was_last_heard_before_the_graph_began_is_lost_since_then():
+    supervision = Supervision((CAMERA, HANGING), 0)
+    for at_ns, name in ((600 * MS, "lidar"), (S, "camera")):
+        for state in (State.READY, State.JOINED):
+            supervision.reported(at_ns, Report(name, state))
+    assert supervision.began_ns == S
+    watched(supervision, 2 * S, ["camera"])
+    supervision.exited(2 * S, "lidar", "killed by SIGKILL", clean=False)
+    supervision.tick(2100 * MS)
+    for state in (State.READY, State.JOINED, State.RUNNING, State.SPOKE):
+        supervision.reported(2500 * MS, Report("lidar", state))
+    (death,) = supervision.deaths
+    assert death.lost_ns == -400 * MS
+    assert death.recovery_ns == 1900 * MS
+
+
 def test_a_fusion_node_that_is_given_up_stops_the_graph():
     rule = RestartRule(first_ns=MS, most=1)
     fusion = Member("fusion", "restart", listens=True, answers=True, restart=rule)
