@@ -289,11 +289,12 @@ def test_a_damaged_picture_is_left_out_and_counted(servers: list[MjpegServer]) -
 @pytest.mark.realtime
 @pytest.mark.parametrize("clock", ["device", "system", "arrival"])
 def test_stamps_are_what_the_configuration_says(servers: list[MjpegServer], clock: str) -> None:
+    begun_ns = GraphClock().now_ns()
     servers.append(MjpegServer(offset_ns=37 * NS_PER_S if clock == "device" else 0))
     watch = Watch(url=servers[0].url, clock=clock)
     watch.wait_for(20)
-    ages = [m.header.sent_ns - m.header.stamp_ns for m in watch.end()]
-    assert all(0 <= age < NS_PER_S // 2 for age in ages)
+    headers = [message.header for message in watch.end()]
+    assert all(begun_ns < header.stamp_ns <= header.sent_ns for header in headers)
 
 
 @pytest.mark.realtime
