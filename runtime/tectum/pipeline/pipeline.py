@@ -132,7 +132,10 @@ class Pipeline:
         if len(books.open) != 1 or books.runs.free_lanes():
             return 0
         opened = books.open[0]
-        return opened.review_ns() if opened.head is not None else 0
+        if opened.head is None:
+            return 0
+        due = self._triggering.due(books.now_ns)
+        return min(opened.review_ns(), due.at_ns, self._waking.quiet_ns)
 
     @property
     def rows(self) -> deque[Row]:

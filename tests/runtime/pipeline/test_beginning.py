@@ -147,3 +147,21 @@ def test_what_ends_before_the_tick_is_committed_then_and_not_run_again(
     row = pipeline.rows[-1]
     assert ran == stages
     assert (row.trigger, row.reason, row.inputs[0].seq) == (5, reason, 5)
+
+
+def test_once_all_is_ordered_nothing_is_left_to_decide_until_time_does(scene) -> None:
+    journal = scene.set(lanes=1, budget_ns=400 * MS).run().journal
+    pipeline = Pipeline(scene.plan)
+    foreseen = 0
+    for event in journal:
+        orders = pipeline.feed(event)
+        until_ns = pipeline.foreseen_ns
+        heads = [o for o in orders if isinstance(o, Start) and o.stage == "head"]
+        if until_ns > event.now_ns and heads:
+            (opened,) = pipeline._books.open
+            foreseen += 1
+            assert until_ns <= opened.review_ns() <= opened.deadline_ns
+            assert until_ns <= min(
+                port.raw.silent_at_ns(START_NS) for port in pipeline._books.ports
+            )
+    assert foreseen >= 20
