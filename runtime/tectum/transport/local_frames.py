@@ -3,7 +3,8 @@
 A message is the number of its frames, the size of each (32 bits each, little-endian), and the
 frames one behind the other: the same frames as on ZeroMQ. It may be sent before the bytes are there
 to which it refers: then it is marked as begun, and counts when `DONE` follows. Whatever else
-follows takes its place. Who breaks that cannot be read on.
+follows takes its place. `SOON` wakes a reader up, and says nothing. Who breaks that cannot be read
+on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from tectum.errors import WireError
 
-__all__ = ["BEGUN", "DONE", "MAX_FRAMES", "MAX_MESSAGE_BYTES", "Unpacker", "packed"]
+__all__ = ["BEGUN", "DONE", "MAX_FRAMES", "MAX_MESSAGE_BYTES", "SOON", "Unpacker", "packed"]
 
 MAX_FRAMES = 66
 """Topic, header, and 64 buffers."""
@@ -26,6 +27,8 @@ _SIZES = tuple(struct.Struct(f"<{count}I") for count in range(MAX_FRAMES + 2))
 """For so many numbers."""
 DONE = _COUNT.pack(0)
 """In place of a message: what the last one refers to is there."""
+SOON = _COUNT.pack(BEGUN)
+"""In place of a message: one is on its way."""
 
 
 def packed(frames: Sequence[bytes | memoryview], mark: int = 0) -> bytes:
@@ -70,12 +73,17 @@ class Unpacker:
             for size in sizes:
                 frames.append(data[at : at + size])
                 at += size
-            begun, self.begun = self.begun, frames if self._mark else None
-            if frames and not self._mark:
-                messages.append(frames)
-            elif begun is not None and not frames:
-                messages.append(begun)
+            if frames or not self._mark:
+                self._found(frames, messages)
         return messages
+
+    def _found(self, frames: list[bytes], messages: list[list[bytes]]) -> None:
+        """Take up a message, or the word that what has begun is done."""
+        begun, self.begun = self.begun, frames if self._mark else None
+        if not frames and begun is not None:
+            messages.append(begun)
+        elif not self._mark:
+            messages.append(frames)
 
     def _sizes(self, data: bytes, at: int, end: int) -> tuple[int, ...] | None:
         """Return the sizes of the frames of the message at `at`, None: it is not whole."""
@@ -86,7 +94,7 @@ class Unpacker:
         (number,) = _COUNT.unpack_from(data, at)
         self._mark = number & BEGUN
         count = number ^ self._mark
-        if number == 0 and self.begun is not None:
+        if number == BEGUN or (number == 0 and self.begun is not None):
             return ()
         if not 1 <= count <= MAX_FRAMES:
             self.broken = WireError(f"number of frames is {count}; allowed: 1 to {MAX_FRAMES}")

@@ -79,7 +79,7 @@ class LocalLinks:
     def read(self) -> bool:
         """Read once from every link that can be read; look for those publishers who have gone.
 
-        Return False where nothing has come but messages whose bytes are still on their way.
+        Return whether messages have come: one whose bytes are still on their way has not.
         """
         self._more = False
         links = list(self._links.values())  # to which the seeker may add
@@ -92,7 +92,7 @@ class LocalLinks:
                 self._intake.refuse_stream(link.unpacker.broken)
             if link.unpacker.broken or not nbytes:
                 self._lose(link)
-        return bool(self._come) or all(link.begun is None for link in list(self._links.values()))
+        return bool(self._come)
 
     def close(self) -> None:
         """Hang up; what was not taken is dropped."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from tectum.errors import WireError
-from tectum.transport.local_frames import DONE, Unpacker
+from tectum.transport.local_frames import DONE, SOON, Unpacker
 from tectum.transport.topic_frames import EARLY
 
 __all__ = ["LocalPeer"]
@@ -32,6 +32,13 @@ class LocalPeer:
         self.broken: WireError | None = None
         self._left_out = False
         self._unpacker = Unpacker(MAX_SUBSCRIPTION_BYTES)
+
+    def rouse(self) -> None:
+        """Wake it up for what follows at once, if it asked for that and nothing waits for it."""
+        if not self.waiting and EARLY in self.subscribed:
+            sent = self._sent(SOON)
+            if 0 < sent < len(SOON):
+                self.waiting.append(memoryview(SOON)[sent:])
 
     def begin(self, begun: bytes) -> bool:
         """Send a message that has begun; return False where it must be sent when it is done.

@@ -5,9 +5,10 @@ everywhere, and sent on whenever the publisher sends or serves. A reader whose q
 out until half of it was taken, and that is stated once, at its first message. Readers that have
 died are seen by the next `subscriptions`: the kernel says so at once.
 
-A message whose bytes are still to be copied is `announced`: who said that it takes such messages,
-and waits for nothing else, gets it then, and one word more when it is `sent`. So it wakes up, and
-takes the message apart, while the bytes are copied.
+Who says that it takes such things is roused by a word while a message is still made up (to wake up
+takes longer), if it is the only one. And a message whose bytes are still to be copied is
+`announced`: who has nothing else to wait for gets it then, and one word more when it is `sent`. So
+it takes the message apart while the bytes are copied.
 """
 
 from __future__ import annotations
@@ -66,6 +67,18 @@ class LocalPort:
     def readers(self, topic: str) -> int:
         """Return how many read `topic`; all read it in shared memory."""
         return len(self._audience.get(topic_frame(topic), ()))
+
+    def rouse(self, topic: str) -> None:
+        """Wake up who alone wants `topic`: a message follows, which is still to be made up.
+
+        To wake up several would take as long as it saves them.
+
+        Raises:
+            ContractError: not a topic.
+        """
+        _, audience = self._topics.get(topic) or self._topic(topic)
+        if len(audience) == 1:
+            audience[0].rouse()
 
     def announce(self, header: Header, reference: Reference) -> None:
         """Begin a message, which `send` finishes when the bytes are there.

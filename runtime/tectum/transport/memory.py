@@ -117,6 +117,9 @@ class MemoryPublisher(_Wakeable, OutboxPublisher):
         self._told.append(subscription)
         self.wake()
 
+    def _rouse(self, topic: str) -> None:
+        """Do nothing: it is there at once."""
+
     def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
         encode(header)  # what the wire would refuse is refused here as well
         return self._bus.deliver(Message(header, tuple([ArrayPayload(item) for item in arrays])))

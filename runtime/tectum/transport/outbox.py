@@ -82,6 +82,7 @@ class OutboxPublisher(ABC):
         line = self._lines.get(output) or self._line(output)
         topic, buffers = line.topic, _NO_BUFFERS
         if arrays:
+            self._rouse(topic)
             arrays, buffers = line.described(arrays)
         header = Header(
             topic,
@@ -180,6 +181,10 @@ class OutboxPublisher(ABC):
     @abstractmethod
     def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:
         """Send to all who subscribed, without waiting; return False where a queue was full."""
+
+    @abstractmethod
+    def _rouse(self, topic: str) -> None:
+        """Let subscribers know that a message with buffers is about to be sent."""
 
     @abstractmethod
     def _subscriptions(self) -> Iterable[bytes]:

@@ -164,6 +164,10 @@ class ZmqPublisher(OutboxPublisher):
 
         return try_again
 
+    def _rouse(self, topic: str) -> None:
+        if self._links is not None:
+            self._links.rouse(topic)
+
     def _placed(
         self, header: Header, arrays: tuple[AnyArray, ...], route: _Route
     ) -> Reference | None:

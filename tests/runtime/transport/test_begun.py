@@ -16,7 +16,7 @@ from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.message import Kind
 from tectum.transport.endpoint import ipc_endpoint
 from tectum.transport.lease import PoolPayload
-from tectum.transport.local_frames import BEGUN, DONE, Unpacker, packed
+from tectum.transport.local_frames import BEGUN, DONE, SOON, Unpacker, packed
 from tectum.transport.local_peer import LocalPeer
 from tectum.transport.local_socket import connected_to, link_path
 from tectum.transport.pool_file import holders, pools_are_possible, remove_pools
@@ -216,6 +216,17 @@ def test_who_wants_the_newest_skips_what_was_prepared_and_gives_its_lease_back(h
     assert row["unexplained"] == 0
 
 
+def test_who_is_roused_sleeps_on_until_something_has_come(host):
+    ear = host.subscriber()
+    collect(ear, 0)
+    ear.drain()
+    host.publisher._rouse(TOPIC)
+    assert not ear.wait(50 * NS_PER_MS)
+    assert ear.drain() == []
+    host.say(1)
+    assert stamps(collect(ear, 1)) == [1]
+
+
 def test_who_holds_all_that_it_may_gets_a_copy_made_when_the_bytes_are_there(host):
     ear = host.subscriber(hold=1)
     host.say(1)
@@ -318,13 +329,12 @@ def test_who_does_not_ask_for_it_is_told_of_nothing_that_is_not_there(host, earl
         with host.copying(2):
             while_copied = read(raw)
         after = read(raw)
-    mark = BEGUN if early else 0
-    first = packed(Unpacker().feed(heard)[0], mark) + (DONE if early else b"")
-    assert heard == first
+    first = Unpacker().feed(heard)[0]
+    assert heard == (SOON + packed(first, BEGUN) + DONE if early else packed(first))
     if early:
         assert after == DONE
         frames = Unpacker().feed(while_copied + after)[0]
-        assert while_copied == packed(frames, BEGUN)
+        assert while_copied == SOON + packed(frames, BEGUN)
     else:
         assert while_copied == b""
         (frames,) = Unpacker().feed(after)
@@ -341,7 +351,7 @@ def read(raw):
         except TimeoutError:
             break
     while stream:
-        count = int.from_bytes(stream[:4], "little") & ~BEGUN
+        count = int.from_bytes(stream[:4], "little") & ~BEGUN  # of a word: 0
         sizes = [int.from_bytes(stream[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)]
         size = 4 + 4 * count + sum(sizes)
         rest += b"" if b"@statement" in stream[:size] else stream[:size]
@@ -373,6 +383,8 @@ def test_however_little_a_socket_takes_each_message_comes_whole_once_and_in_its_
     for number in range(12):
         frames = [b"%d" % number, bytes(number)]
         kind = chance.choice(["plain", "begun", "given up"])
+        if chance.randrange(2):
+            peer.rouse()
         has_begun = kind != "plain" and peer.begin(packed(frames, BEGUN))
         if kind == "given up":
             peer.give_up()

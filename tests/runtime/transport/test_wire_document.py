@@ -14,7 +14,7 @@ from tectum.message import BufferSpec, Header, Kind
 from tectum.transport import clock_exchange, pool_file
 from tectum.transport.inbox import MISSING_CAUSES, Inbox
 from tectum.transport.joining import guest_of, joining
-from tectum.transport.local_frames import BEGUN, DONE, Unpacker, packed
+from tectum.transport.local_frames import BEGUN, DONE, SOON, Unpacker, packed
 from tectum.transport.payload import FramePayload
 from tectum.transport.pool_file import PoolFile, pool_name, pools_are_possible
 from tectum.transport.reference import Reference
@@ -107,10 +107,10 @@ def test_a_stream_is_read_as_the_page_says_and_written_in_the_same_bytes(says, f
 @pytest.mark.parametrize(("says", "frames"), vectors("begun"))
 def test_a_message_that_has_begun_is_done_when_the_word_of_the_page_comes(says, frames):
     message, unpacker = [part.encode("latin-1") for part in says], Unpacker()
-    assert [packed(message, BEGUN), DONE] == frames
-    assert unpacker.feed(frames[0]) == []
+    assert [SOON, packed(message, BEGUN), DONE] == frames
+    assert unpacker.feed(frames[0] + frames[1]) == []
     assert unpacker.begun == message
-    assert unpacker.feed(frames[1]) == [message]
+    assert unpacker.feed(frames[2]) == [message]
 
 
 @pytest.mark.parametrize(("says", "frames"), vectors("clock"))
