@@ -191,6 +191,7 @@ def _encoder_plan(name: str, manifests: tuple[Manifest, ...], input_name: str) -
         input=input_name if on_sample else "",
         hop=first.hop,
         stateful=any(manifest.stateful for manifest in manifests),
+        model=" ".join(manifest.model for manifest in manifests),
     )
 
 

@@ -11,6 +11,8 @@ input has a rhythm, so its captures end in the order in which they come.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tectum.message import Sample
 from tectum.pipeline.books import Books
 from tectum.pipeline.computing import Computing
@@ -24,12 +26,15 @@ __all__ = ["Beginning"]
 class Beginning:
     """Begins the run of a set just opened that all others can wait for."""
 
-    __slots__ = ("_books", "_computing", "_first", "_may")
+    __slots__ = ("_books", "_computing", "_first", "_may", "_shared")
 
     def __init__(self, books: Books, computing: Computing) -> None:
         """Begin nothing until it was looked what comes first."""
         self._books, self._computing = books, computing
         self._may = len(books.heads) == 1 and books.plan.eager != "off"
+        models = Counter(stage.model for stage in books.plan.stages if stage.model)
+        self._shared = {model for model, count in models.items() if count > 1}
+        """Models of several encoders, whose runs may share a batch: they begin together."""
         self._first: dict[int, int] = {}
         """The inputs that ask and whose encoders come first -> the longest capture that is sure to
         end before the next one does."""
@@ -43,6 +48,8 @@ class Beginning:
         for index in books.planner.first():
             port = books.ports[index]
             shortest_ns = port.raw.cadence.shortest_ns
+            if port.encoder is not None and port.encoder.model in self._shared:
+                continue
             if port.asks and shortest_ns and isinstance(port.alignment, Nearest):
                 self._first[index] = shortest_ns + port.raw.samples[-1].span_ns
 

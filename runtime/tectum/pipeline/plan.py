@@ -88,6 +88,9 @@ class StagePlan:
     hop: int = 0
     """`on: sample` on audio: samples per run; 0: one run per message."""
     stateful: bool = False
+    model: str = ""
+    """An encoder's model: the runs of those with the same one may share a batch, so none of them
+    begins before the others are decided. Empty: it shares with nobody."""
 
 
 @dataclass(frozen=True, slots=True)

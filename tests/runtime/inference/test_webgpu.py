@@ -196,7 +196,10 @@ class Live:
             tuple(InputPlan(name, f"{name}/image", AlignPlan("exact"), name) for name in stages)[
                 :2
             ],
-            tuple(StagePlan(name, ("fp32",)) for name in stages),
+            tuple(
+                StagePlan(name, ("fp32",), model="" if name == "head" else stage.manifest.model)
+                for name, stage in stages.items()
+            ),
             "head",
             next(iter(stages)),
             budget_ns=60 * NS_PER_S,

@@ -71,6 +71,12 @@ def test_where_several_heads_ask_the_tick_says_whose_encoders_come_first(scene) 
     assert set(_begun_by(scene.plan, journal, "shape")) == {"Tick"}
 
 
+def test_encoders_of_one_model_begin_together_for_they_may_share_a_batch(scene) -> None:
+    same = [replace(s, model="m") if s.name in {"shape", "eye"} else s for s in scene.plan.stages]
+    scene.set(stages=tuple(same))
+    assert set(_begun_by(scene.plan, scene.run().journal, "shape")) == {"Tick"}
+
+
 def test_a_rule_that_may_pick_another_sample_is_asked_first(scene) -> None:
     scene.input("lidar", align=AlignPlan("latest", max_age_ns=50 * MS))
     journal = scene.run().journal
