@@ -130,7 +130,7 @@ def _head(name: str, config: HeadConfig, folder: Path) -> ResolvedStage:
             f"model: {config.intermediate.model}}}}}"
         )
         raise ConfigError(msg)
-    plan = StagePlan(name, tuple(variant.name for variant in manifest.variants))
+    plan = StagePlan(name, manifest.variant_names)
     settings = {"folder": str(manifest.folder), "contribution": config.intermediate.contribution}
     return ResolvedStage(plan, {"model": settings}, (manifest,))
 
@@ -153,8 +153,7 @@ def _late(name: str, config: LateConfig, folder: Path) -> ResolvedStage:
         msg = f"late.model: {manifest.model!r} is no stacker: it has no inputs of kind `scores`"
         raise ConfigError(msg)
     given["model"] = str(manifest.folder)
-    variants = tuple(variant.name for variant in manifest.variants)
-    return ResolvedStage(StagePlan(name, variants), {"late": given}, (manifest,))
+    return ResolvedStage(StagePlan(name, manifest.variant_names), {"late": given}, (manifest,))
 
 
 def _early(name: str, config: EarlyConfig, folder: Path) -> ResolvedStage:
@@ -163,8 +162,7 @@ def _early(name: str, config: EarlyConfig, folder: Path) -> ResolvedStage:
         return ResolvedStage(StagePlan(name), {"early": given})
     manifest = read_manifest(find_model(config.model, folder))
     given["model"] = str(manifest.folder)
-    variants = tuple(variant.name for variant in manifest.variants)
-    return ResolvedStage(StagePlan(name, variants), {"early": given}, (manifest,))
+    return ResolvedStage(StagePlan(name, manifest.variant_names), {"early": given}, (manifest,))
 
 
 def _given(config: NodeConfig) -> dict[str, Any]:
@@ -186,7 +184,7 @@ def _encoder_plan(name: str, manifests: tuple[Manifest, ...], input_name: str) -
     on_sample = first.on == "sample"
     return StagePlan(
         name,
-        tuple(variant.name for variant in last.variants),
+        last.variant_names,
         on=first.on,
         input=input_name if on_sample else "",
         hop=first.hop,

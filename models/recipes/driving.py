@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 SEED = 7
 Batch = tuple[Tensor, ...]
 Loss = Callable[[Batch], Tensor]
+M = TypeVar("M", bound=nn.Module)
 
 
 def fit(
@@ -241,6 +243,21 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 }
 EPOCHS = {"camera": 7, "camera_small": 4, "lidar": 5, "siren": 4}
 HEAD_EPOCHS = 8
+
+
+def learned(make: Callable[[], M], train: Callable[[M], None], kept: Path) -> M:
+    """A network with the weights in the file `kept`; where there are none, it is trained first."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    model = make()
+    if kept.is_file():
+        model.load_state_dict(torch.load(kept, weights_only=True))
+        model.eval()
+    else:
+        train(model)
+        torch.save(model.state_dict(), kept)
+    return model
 
 
 def trained(work: Path, name: str) -> nn.Module:

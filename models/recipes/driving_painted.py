@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import driving_cards
 import numpy as np
 import torch
-from driving import SEED, Batch, fit, shuffled
+from driving import SEED, Batch, fit, learned, shuffled
 from driving_data import Samples, projection
 from driving_export import SHIPPED, fuse, scores, variant, velocity_errors
 from driving_nets import COLUMNS, ROWS, LidarEncoder, Residual, block, size
@@ -153,17 +154,7 @@ def ship(folder: Path, model: Painted) -> None:
 
 def main(folder: Path, work: Path) -> None:
     """Train, keep the weights, ship."""
-    torch.manual_seed(SEED)
-    torch.set_num_threads(1)
-    work.mkdir(parents=True, exist_ok=True)
-    model, kept = Painted(), work / "painted.pt"
-    if kept.is_file():
-        model.load_state_dict(torch.load(kept, weights_only=True))
-        model.eval()
-    else:
-        train(folder, model)
-        torch.save(model.state_dict(), kept)
-    ship(folder, model)
+    ship(folder, learned(Painted, partial(train, folder), work / "painted.pt"))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ Seed 7; a minute or two on one core.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import driving_cards
 import numpy as np
 import torch
-from driving import SEED, Batch, fit, shuffled
+from driving import SEED, Batch, fit, learned, shuffled
 from driving_data import Samples
 from driving_export import SHIPPED, encode, fuse, scores, shipped, variant
 from driving_nets import COLUMNS, ROWS, Stacker, size
@@ -112,17 +113,7 @@ def ship(folder: Path, model: Stacker) -> None:
 
 def main(folder: Path, work: Path) -> None:
     """Train, keep the weights, ship."""
-    torch.manual_seed(SEED)
-    torch.set_num_threads(1)
-    work.mkdir(parents=True, exist_ok=True)
-    model, kept = Stacker(), work / "stacker.pt"
-    if kept.is_file():
-        model.load_state_dict(torch.load(kept, weights_only=True))
-        model.eval()
-    else:
-        train(folder, model)
-        torch.save(model.state_dict(), kept)
-    ship(folder, model)
+    ship(folder, learned(Stacker, partial(train, folder), work / "stacker.pt"))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tectum.clock import NS_PER_S, GraphClock
+from tectum.testing import waiting
 
 PLAIN_NODES = '''
 from typing import Literal
@@ -250,16 +250,7 @@ def graph_file(tmp_path: Path, monkeypatch):
 @pytest.fixture
 def until():
     """Return a function that waits until a condition gives something, and returns it."""
-
-    def wait(condition, seconds=20.0):
-        clock = GraphClock()
-        end_ns = clock.now_ns() + round(seconds * NS_PER_S)
-        while not (found := condition()) and clock.now_ns() < end_ns:
-            clock.sleep_until_ns(clock.now_ns() + NS_PER_S // 50)
-        assert found, "it did not come to that"
-        return found
-
-    return wait
+    return waiting.until
 
 
 @pytest.fixture
@@ -276,7 +267,7 @@ def launched_graph(tmp_path: Path, until):
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         started.append(process)
-        return process, until(lambda: _running(tmp_path, nodes), seconds=60.0)
+        return process, until(lambda: _running(tmp_path, nodes), timeout_s=60.0)
 
     yield start
     for process in started:

@@ -15,13 +15,15 @@ from click.testing import CliRunner
 
 from tectum.ledger.codec import row_from
 from tectum.ledger.digest import decision_digest
-from tectum.ledger.row import Outcome, Row
+from tectum.ledger.row import Row
 from tectum.message import Kind
 from tectum.recording.reader import LogReader
 from tectum_launch.cli import main
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(240)]
 
+FOR_TIME = {"encoder_late", "left_out"}
+"""Why an input is missing whose encoder had been started, in whatever variant."""
 GRAPH = """\
 graph: overload
 budget: 150ms
@@ -153,12 +155,13 @@ def test_the_variants_that_the_planner_chose_are_decisions(live):
     log, report = live
     rows = _rows(log)
     degraded = [row for row in rows if "degraded" in row.flags]
-    whole = [row for row in degraded if row.outcome is Outcome.COMPLETE]  # else it may be given up
-    assert whole
-    assert all("small" in {item.variant for item in row.inputs} for row in whole)
+    small = [row for row in degraded if "small" in {item.variant for item in row.inputs}]
+    given_up = [row for row in degraded if {item.reason for item in row.inputs} & FOR_TIME]
+    assert small
+    assert all(row in small or row in given_up for row in degraded)
     assert len(degraded) == report["flags"]["degraded"]
     assert decision_digest(rows) == report["decisions_sha256"]
-    (item, *_) = [item for item in whole[0].inputs if item.variant == "small"]
+    (item, *_) = [item for item in small[0].inputs if item.variant == "small"]
     item.variant = "full"
     assert decision_digest(rows) != report["decisions_sha256"]
 

@@ -8,19 +8,19 @@ import pty
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from tectum.clock import NS_PER_MS, GraphClock
 from tectum.errors import ConfigError, DataError
 from tectum.message import Kind
 from tectum.recording.reader import LogReader
 from tectum.recording.writer import LogWriter
 from tectum.testing.arrivals import START_NS
 from tectum.testing.messages import make_message
+from tectum.testing.waiting import until
 from tectum_launch.cli import main
 from tectum_launch.playback import find_players, playback_order, playback_text
 from tectum_nodes.playback_desk import PlaybackOrder
@@ -63,8 +63,6 @@ class Head:
     def close(self):
         pass
 '''
-WAIT_NS = 50 * NS_PER_MS
-CLOCK = GraphClock()
 
 
 @pytest.mark.parametrize(
@@ -165,14 +163,6 @@ def tell(*order: str) -> dict[str, object]:
     result = CliRunner().invoke(main, ["playback", *order, "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)["player"]
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    for _ in range(round(timeout_s * S / WAIT_NS)):
-        if holds():
-            return
-        CLOCK.sleep_until_ns(CLOCK.now_ns() + WAIT_NS)
-    pytest.fail("it did not come to pass")
 
 
 def is_played() -> bool:

@@ -59,7 +59,7 @@ class OnnxEncoder:
         """
         self.name, self.manifest = name, manifest
         self.outputs = manifest.specs()
-        self.variants = tuple(variant.name for variant in manifest.variants)
+        self.variants = manifest.variant_names
         self._sensed = _sensed(manifest)
         self._dtype = np.dtype(self._sensed.dtype)
         self._before = read_steps(manifest.preprocess, preprocess.STEPS, manifest.place)

@@ -60,7 +60,7 @@ class OnnxHead:
             OutputSpec(result.name, result.role, result.labels, result.facts)
             for result in manifest.results
         )
-        self.variants = tuple(variant.name for variant in manifest.variants)
+        self.variants = manifest.variant_names
         self._feeds_of = _match(manifest, inputs)
         self._embeddings = [item for item in manifest.inputs if item.kind == "embedding"]
         self._mask = next((item for item in manifest.inputs if item.kind == "mask"), None)

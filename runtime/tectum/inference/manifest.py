@@ -205,6 +205,11 @@ class Manifest:
         """Return whether it is a head that carries state from moment to moment."""
         return self.is_head and self.stateful
 
+    @property
+    def variant_names(self) -> tuple[str, ...]:
+        """Return what its variants are called, best first."""
+        return tuple(variant.name for variant in self.variants)
+
     def variant(self, name: str) -> Variant:
         """Return the variant called `name`.
 
@@ -214,7 +219,7 @@ class Manifest:
         for variant in self.variants:
             if variant.name == name:
                 return variant
-        names = ", ".join(variant.name for variant in self.variants)
+        names = ", ".join(self.variant_names)
         msg = f"{self.place}: {self.model} has no variant {name!r}; it has: {names}"
         raise ConfigError(msg)
 

@@ -66,7 +66,7 @@ class RecurrentHead:
         """
         self.name, self.manifest, self.decision = name, manifest, decision
         self.outputs: tuple[OutputSpec, ...] = (_answer(manifest, decision),)
-        self.variants = tuple(variant.name for variant in manifest.variants)
+        self.variants = manifest.variant_names
         self._feeds_of = _match(manifest, inputs, self.outputs[0])
         loaded = sessions or Sessions()
         self.sessions = {

@@ -52,7 +52,7 @@ class ModelStacker:
             raise ConfigError(msg)
         self._result = manifest.results[0]
         self._modality = {name: _modality(name, of, manifest) for name, of in inputs.items()}
-        self.variants = tuple(variant.name for variant in manifest.variants)
+        self.variants = manifest.variant_names
         loaded = sessions or Sessions()
         self.sessions = {
             variant: loaded.get(manifest, variant, device, options) for variant in self.variants

@@ -285,20 +285,17 @@ class Shell:
         self._holdings.expect(order)
         stage = self._stages[order.stage]
         job = self._prepared(order) if order.state < 0 else None
-        if job is not None:
-            if self._ready:
-                self._start_ready()
-            self._hand_over(order.run, order.lane, job)
-            return
-        state = self._holdings.state_of(order.state) if order.state >= 0 else None
-        args = partial(self._holdings.args_of, order)
-        run = Ready(order.run, order.lane, stage, order.variant, args, state)
-        if run.key() is not None:
-            self._ready.append(run)
-            return
+        if job is None:
+            state = self._holdings.state_of(order.state) if order.state >= 0 else None
+            args = partial(self._holdings.args_of, order)
+            run = Ready(order.run, order.lane, stage, order.variant, args, state)
+            if run.key() is not None:
+                self._ready.append(run)
+                return
+            job = run.alone
         if self._ready:
             self._start_ready()
-        self._hand_over(run.run, run.lane, run.alone)
+        self._hand_over(order.run, order.lane, job)
 
     def _prepared(self, order: Start) -> Job | None:
         """Return a run of which only the computing is left; None where a lane is to see to it."""

@@ -10,36 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from tectum.errors import DataError
-from tectum.recording.moments import moment_text
+from tectum.recording.gap import Gap
 from tectum.recording.names import life_path, lives_named, part_path, parts_of, without_number
 from tectum.recording.part_note import PartNote, part_note
 from tectum.recording.reader import LogReader
-from tectum.units import duration_text
 
-__all__ = ["Gap", "files_of", "gaps_between", "missing_files", "recordings_in"]
-
-
-class Gap(NamedTuple):
-    """A time in which nobody recorded, because the recorder was started again."""
-
-    file: str
-    """The first that was written afterwards."""
-    begin_ns: int
-    """Log time of the last record before; 0: there is none."""
-    end_ns: int
-    """Log time of the first record afterwards; 0: there is none."""
-
-    def sentence(self) -> str:
-        """Return it for a person."""
-        text = f"{self.file}: the recorder was started again"
-        if not (self.begin_ns and self.end_ns):
-            return text
-        lasted = duration_text(max(0, self.end_ns - self.begin_ns))
-        times = f"from {moment_text(self.begin_ns)} to {moment_text(self.end_ns)}"
-        return f"{text}; nothing was recorded for {lasted}, {times}"
+__all__ = ["files_of", "gaps_between", "missing_files", "recordings_in"]
 
 
 def files_of(path: Path) -> list[Path]:

@@ -16,10 +16,9 @@ from tectum.ledger.row import Row
 from tectum.message import Header, Kind, Value
 from tectum.pipeline.events import Event
 from tectum.pipeline.plan import Plan, plan_from
-from tectum.recording.belonging import Gap
+from tectum.recording.gap import Gap
 from tectum.recording.journal import decode_journal
 from tectum.recording.reader import LogReader
-from tectum.recording.series_reader import gaps_of
 
 __all__ = ["Life", "lives_of"]
 
@@ -71,8 +70,7 @@ def lives_of(reader: LogReader, node: str | None = None) -> list[Life]:
     nodes = {name.partition("/")[0] for name, kind in topics.items() if kind is Kind.JOURNAL}
     _check(reader, nodes, node)
     chosen = [name for name in topics if name.partition("/")[0] in ({node} if node else nodes)]
-    plans = _plans(reader)
-    gaps = gaps_of(reader)
+    plans, gaps = _plans(reader), reader.gaps
     begun: dict[tuple[str, int], int] = {}
     lives: dict[tuple[str, int], Life] = {}
     for record in reader.messages(chosen):

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from tectum.errors import DataError
 from tectum.message import Header, Kind, Message
 from tectum.recording.content import Contents, Entry
+from tectum.recording.gap import Gap
 from tectum.recording.headers import header_from
 from tectum.recording.log_topics import LogTopic, counts_of, joined, matches, summed
 from tectum.recording.moments import moment_text
@@ -84,6 +85,11 @@ class LogReader:
         """Return what was found wrong so far, each in a sentence."""
         cut = () if self.finished else (self._cut_short(),)
         return (*cut, *self._scan.complaints)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return the times in which nobody recorded, because the recorder was started again."""
+        return ()
 
     @property
     def topics(self) -> dict[str, LogTopic]:

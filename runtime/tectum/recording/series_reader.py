@@ -17,16 +17,16 @@ from typing import Any, Literal
 from tectum.errors import DataError
 from tectum.message import Header
 from tectum.recording.belonging import (
-    Gap,
     files_of,
     gaps_between,
     missing_files,
     recordings_in,
 )
+from tectum.recording.gap import Gap
 from tectum.recording.log_topics import LogTopic, joined_topics
 from tectum.recording.reader import LogReader, RawRecord, Record
 
-__all__ = ["SeriesReader", "gaps_of", "named_log", "open_log"]
+__all__ = ["SeriesReader", "named_log", "open_log"]
 
 
 def open_log(path: Path) -> LogReader:
@@ -54,11 +54,6 @@ def named_log(path: Path) -> Path:
     names = ", ".join(log.name for log in found[:8]) or "none"
     msg = f"{path} is a folder; name one recording in it (it has: {names})"
     raise DataError(msg)
-
-
-def gaps_of(reader: LogReader) -> tuple[Gap, ...]:
-    """Return the times in which nobody recorded, because the recorder was started again."""
-    return reader.gaps if isinstance(reader, SeriesReader) else ()
 
 
 class SeriesReader(LogReader):

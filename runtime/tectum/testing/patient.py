@@ -116,6 +116,14 @@ class PatientLanes:
                 self._clock.enter()
         return self._lanes.start(run, lane, counted, takes)
 
+    def rouse(self, lane: int) -> None:
+        """Have a lane awake; no time goes by."""
+        self._lanes.rouse(lane)
+
+    def let_begin(self, timeout_ns: int) -> None:
+        """Wait for lanes to begin, of the machine's time; none goes by on this clock."""
+        self._lanes.let_begin(timeout_ns)
+
     def cancel(self, run: int) -> None:
         """End a run early if possible."""
         self._lanes.cancel(run)

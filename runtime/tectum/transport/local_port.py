@@ -101,12 +101,9 @@ class LocalPort:
             ContractError: what the wire cannot carry.
         """
         announced, frames = self._announced, list[bytes | memoryview]()
+        audience: Sequence[LocalPeer]
         if announced is not None and announced.header is header:
-            self._announced = None
-            for peer in announced.audience:
-                peer.finish()
-                if peer.waiting:
-                    self._watch(peer)
+            self._finish(announced)
             if not announced.left:
                 return True
             frames += announced.frames
@@ -178,6 +175,14 @@ class LocalPort:
         frame = topic_frame(topic)
         self._topics[topic] = found = frame, self._audience.get(frame, ())
         return found
+
+    def _finish(self, announced: _Announced) -> None:
+        """Say that the bytes are there to who was told of the message before."""
+        self._announced = None
+        for peer in announced.audience:
+            peer.finish()
+            if peer.waiting:
+                self._watch(peer)
 
     def _give_up(self) -> None:
         """Send no more of a message that was begun and never came to be."""
