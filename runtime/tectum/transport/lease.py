@@ -152,7 +152,7 @@ class _Leases:
             raise OvertakenError
 
         def freed() -> None:
-            file.done[slot] += 1
+            file.mark(slot, reference.sequence)
             self._unlock(fd, slot)
             ended.append(None)
 
@@ -160,10 +160,9 @@ class _Leases:
         return Region(address, spec.dtype, spec.shape, file, writable=False, freed=freed).array()
 
     def pass_over(self, reference: Reference) -> None:
-        """Count this reader as done with a slot, unless that holds another message by now."""
-        file, slot = self._file, reference.slot
-        if 0 <= slot < file.slots and file.sequences[slot] == reference.sequence:
-            file.done[slot] += 1
+        """Mark a slot as one that this reader is done with."""
+        if 0 <= reference.slot < self._file.slots:
+            self._file.mark(reference.slot, reference.sequence)
 
     def _description(self) -> int:
         """Return an open file of its own, so that its lock is nobody else's."""

@@ -88,7 +88,6 @@ class _Pool:
         slot = self._claim(limit, readers) if lent is None else lent
         self._sequence = sequence = self._sequence + 1
         self._last, self._readers = slot, readers
-        file.done[slot] = 0
         file.sequences[slot] = sequence
         lock(file.locks, fcntl.F_UNLCK, slot)
         reference = Reference(file.name, file.epoch, slot, sequence, end)
@@ -115,8 +114,10 @@ class _Pool:
 
     def is_done(self) -> bool:
         """Return whether readers are done with everything that was published."""
-        slots = zip(self.file.sequences, self.file.done, strict=True)
-        return all(done >= self._readers for sequence, done in slots if sequence)
+        file, readers = self.file, self._readers
+        return all(
+            file.marked(slot) >= readers for slot in range(self.slots) if file.sequences[slot]
+        )
 
     def _lent(self, arrays: Sequence[AnyArray]) -> int | None:
         """Return the slot that the one array is the beginning of, if it was lent."""
@@ -136,7 +137,7 @@ class _Pool:
             self._take_returned()
         lent = [slot for slot, _ in self._loans.values()] if self._loans else ()
         last, file = self._last, self.file
-        is_free = self._allocated and file.done[last] >= readers and last not in lent
+        is_free = self._allocated and file.marked(last) >= readers and last not in lent
         if is_free and lock(file.locks, fcntl.F_WRLCK, last):
             return last
         for slot in self._candidates(limit, readers):
@@ -152,12 +153,12 @@ class _Pool:
     def _candidates(self, limit: int, readers: int) -> Iterator[int]:
         """Yield slots in the order in which they should be tried, if the last one is not free."""
         sequences = self.file.sequences[: self._allocated].tolist()
-        done = self.file.done[: self._allocated].tolist()
+        is_done = [self.file.marked(slot) >= readers for slot in range(self._allocated)]
         by_age = sorted(range(self._allocated), key=sequences.__getitem__)
-        yield from [slot for slot in reversed(by_age) if done[slot] >= readers]
+        yield from [slot for slot in reversed(by_age) if is_done[slot]]
         if self._allocated < limit and not self._full:
             yield self._allocated
-        yield from [slot for slot in by_age if done[slot] < readers]
+        yield from [slot for slot in by_age if not is_done[slot]]
 
     def _allocate(self, slot: int) -> bool:
         self._full = not self.file.allocate(slot)

@@ -1,10 +1,11 @@
 """The two files of a pool in shared memory, and the locks that say who uses which slot.
 
 `<name>` holds the bytes, readable by subscribers; `<name>.lock` a small table (epoch, and for each
-slot the sequence that it holds and how many readers are done with it) and the locks. A lock is a
-Linux open-file-description lock on byte *slot* (fcntl(2), F_OFD_SETLK): the kernel frees it when
-its owner dies, whatever it was doing. A read lock is a lease; only who has the write lock writes.
-`done` is a hint on which slot to use next, never a reason to use it.
+slot the sequence that it holds and the marks of readers) and the locks. A lock is a Linux
+open-file-description lock on byte *slot* (fcntl(2), F_OFD_SETLK): the kernel frees it when its
+owner dies, whatever it was doing. A read lock is a lease; only who has the write lock writes.
+A mark is the sequence that one reader was done with last, in a place that is its alone: a count in
+common would lose what two add at once. It is a hint on which slot to use next, never a reason to.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = [
 
 SHARED_MEMORY = Path("/dev/shm")
 LOCK_SUFFIX = ".lock"
-MAGIC = b"tectum\0\1"
+MAGIC = b"tectum\0\2"
 TABLE_BYTES = 64
 """Before the table: magic, epoch, slots, bytes of a slot; little-endian, the rest is zero."""
 _HEAD = struct.Struct("<8sQQQ")
@@ -47,6 +48,10 @@ _ALIVE_BYTE = 1 << 40
 """Locked for writing by the publisher as long as it lives."""
 _NAME = re.compile(r"tectum-([A-Za-z0-9_.]+)-([A-Za-z0-9_.-]+)-([0-9a-f]{16})\.(\d+)")
 MAX_SLOTS = 1024
+MARKS = 16
+"""Readers with marks; where there are more, slots are used again by age."""
+_MARK_BYTE = 1 << 41
+"""And those behind it: locked for writing by the reader whose mark it is, as long as it lives."""
 MAX_POOL_BYTES = 1 << 40
 
 
@@ -67,7 +72,7 @@ def run_of(name: str) -> str:
 
 
 class PoolFile:
-    """A mapped pool. `bytes` may be written by its owner only; `sequences` likewise."""
+    """A mapped pool. `bytes` and `sequences` may be written by its owner only."""
 
     def __init__(self, name: str, data: int, locks: int, *, owner: bool) -> None:
         """Map the open files `data` and `locks`, which are closed with this object.
@@ -80,7 +85,7 @@ class PoolFile:
         numbers: tuple[bytes, int, int, int] = _HEAD.unpack(head)
         magic, self.epoch, self.slots, self.slot_bytes = numbers
         size = self.slots * self.slot_bytes
-        table_size = TABLE_BYTES + 16 * self.slots
+        table_size = _table_bytes(self.slots)
         whole = os.fstat(data).st_size >= size and os.fstat(locks).st_size >= table_size
         if magic != MAGIC or not 0 < self.slots <= MAX_SLOTS or not 0 < size <= MAX_POOL_BYTES:
             msg = f"{name} is not a pool of this version"
@@ -93,9 +98,9 @@ class PoolFile:
         table = mmap.mmap(locks, table_size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self.bytes: NDArray[np.uint8] = np.frombuffer(mapped, np.uint8)
         self.address = int(self.bytes.__array_interface__["data"][0])
-        both = memoryview(table)[TABLE_BYTES:table_size].cast("Q")
-        self.sequences = both[: self.slots]
-        self.done = both[self.slots :]
+        numbers_of = memoryview(table)[TABLE_BYTES:table_size].cast("Q")
+        self.sequences, self._marks = numbers_of[: self.slots], numbers_of[self.slots :]
+        self._mark = -1 if owner else _free_mark(locks)
         self.locks, self._data = locks, data  # only now: what fails here is closed by the caller
 
     @classmethod
@@ -110,7 +115,7 @@ class PoolFile:
         try:
             locks = os.open(SHARED_MEMORY / (name + LOCK_SUFFIX), flags, 0o600)
             lock(locks, fcntl.F_WRLCK, _ALIVE_BYTE)
-            os.posix_fallocate(locks, 0, TABLE_BYTES + 16 * slots)
+            os.posix_fallocate(locks, 0, _table_bytes(slots))
             os.pwrite(locks, _HEAD.pack(MAGIC, epoch, slots, slot_bytes), 0)
             data = os.open(SHARED_MEMORY / name, flags, 0o600)
             os.ftruncate(data, slots * slot_bytes)
@@ -160,6 +165,16 @@ class PoolFile:
             raise
         return True
 
+    def mark(self, slot: int, sequence: int) -> None:
+        """Say that this reader is done with `sequence`, which lies or lay in `slot`."""
+        if self._mark >= 0:
+            self._marks[slot * MARKS + self._mark] = sequence
+
+    def marked(self, slot: int) -> int:
+        """Return how many readers say that they are done with what lies in `slot`."""
+        begin = slot * MARKS
+        return self._marks[begin : begin + MARKS].tolist().count(self.sequences[slot])
+
     def unlink(self) -> None:
         """Remove the names; who has the pool mapped keeps it."""
         _unlink(self.name)
@@ -180,6 +195,16 @@ def lock(fd: int, kind: int, byte: int) -> bool:
             return False
         raise
     return True
+
+
+def _table_bytes(slots: int) -> int:
+    return TABLE_BYTES + 8 * slots * (1 + MARKS)
+
+
+def _free_mark(locks: int) -> int:
+    """Return a mark that is nobody else's while `locks` is open, -1: there is none."""
+    marks = (mark for mark in range(MARKS) if lock(locks, fcntl.F_WRLCK, _MARK_BYTE + mark))
+    return next(marks, -1)
 
 
 @lru_cache(maxsize=4096)

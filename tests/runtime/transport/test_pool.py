@@ -17,7 +17,14 @@ from tectum.transport import pool, pool_file
 from tectum.transport.lease import OvertakenError, PoolReader
 from tectum.transport.outbox import NoSlotError
 from tectum.transport.pool import Pools
-from tectum.transport.pool_file import holders, leftover_pools, lock, remove_pools
+from tectum.transport.pool_file import (
+    MARKS,
+    PoolFile,
+    holders,
+    leftover_pools,
+    lock,
+    remove_pools,
+)
 from tectum.transport.reference import offsets
 
 pytestmark = pytest.mark.skipif(
@@ -167,6 +174,35 @@ def test_a_slot_is_free_when_the_last_of_its_readers_is_done(pools):
             while waiting:
                 slow.pass_over(waiting.pop())
     assert set(slots) == {0, 1, 2}
+
+
+def test_each_reader_has_a_mark_of_its_own_and_a_dead_ones_is_free(pools):
+    pools.holds = 30
+    reference = place(pools, 0)
+    readers = [PoolReader(1) for _ in range(MARKS + 1)]
+    for reader in readers:
+        read(reader, reference).release()
+    name = reference.pool
+    marks = [reader._pools[name]._file._mark for reader in readers]
+    assert sorted(marks) == [-1, *range(MARKS)]
+    gone = marks.index(5)
+    del readers[gone], reader
+    newcomer = PoolFile.open(name)
+    assert newcomer._mark == 5
+
+
+def test_where_readers_are_more_than_marks_slots_are_used_again_by_age(pools):
+    pools.holds = 4
+    readers = [PoolReader(1) for _ in range(MARKS + 1)]
+    slots = []
+    for value in range(14):
+        reference = pools.place("camera/image", [frame(value)], readers=len(readers))
+        slots.append(reference.slot)
+        for reader in readers:
+            payload = read(reader, reference)
+            assert payload.array()[0] == value
+            payload.release()
+    assert slots[6:12] == slots[:6] == list(range(6))
 
 
 def test_what_exceeds_the_hold_is_copied_out(pools, run):

@@ -130,17 +130,22 @@ def test_the_files_of_a_pool_are_as_the_page_says(says, frames, tmp_path, monkey
     name = pool_name("drive", "camera", says["epoch"], 0)
     assert name == "tectum-drive-camera-0123456789abcdef.0"
     made = PoolFile.create(name, says["epoch"], says["slots"], says["slot_bytes"])
-    for slot, (sequence, done) in enumerate(zip(says["sequences"], says["done"], strict=True)):
-        made.sequences[slot], made.done[slot] = sequence, done
+    readers = [PoolFile.open(name) for _ in range(2)]
+    for slot, (sequence, marks) in enumerate(zip(says["sequences"], says["marks"], strict=True)):
+        made.sequences[slot] = sequence
+        for reader, mark in zip(readers, marks, strict=False):
+            reader.mark(slot, mark)
     assert (tmp_path / f"{name}.lock").read_bytes() == frames[0]
     made.unlink()
+    del readers
     (tmp_path / f"{name}.lock").write_bytes(frames[0])
     (tmp_path / name).write_bytes(bytes(says["slots"] * says["slot_bytes"]))
     opened = PoolFile.open(name)
     assert (opened.epoch, opened.slots, opened.slot_bytes) == (
         says["epoch"], says["slots"], says["slot_bytes"]
     )  # fmt: skip
-    assert (opened.sequences.tolist(), opened.done.tolist()) == (says["sequences"], says["done"])
+    assert opened.sequences.tolist() == says["sequences"]
+    assert opened.marked(0) == says["marks"][0].count(says["sequences"][0])
 
 
 def test_the_limits_of_the_page_are_those_of_the_code():
