@@ -266,6 +266,16 @@ def _acks(job: dict[str, Any]) -> Any:
     return socket
 
 
+def _acked_to(job: dict[str, Any]) -> Any:
+    """Return the socket on which a subscriber says that it is done, where the pace is its own."""
+    if job["rate"]:
+        return None
+    socket = zmq.Context.instance().socket(zmq.PUSH)
+    socket.connect(f"ipc://{job['folder']}/acks")
+    socket.set(zmq.LINGER, 0)
+    return socket
+
+
 def _acked(acks: Any) -> int:
     if not acks.poll(2000):
         return 1  # one was lost
@@ -278,9 +288,7 @@ def subscriber(job: dict[str, Any]) -> None:
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     end: Any = _ends_of(job["transport"])[1](job)
-    acks = zmq.Context.instance().socket(zmq.PUSH)
-    acks.connect(f"ipc://{job['folder']}/acks")
-    acks.set(zmq.LINGER, 0)
+    acks = _acked_to(job)
     say(ready=True)
     one_way, wrong, last_ns = [], 0, CLOCK.now_ns()
     first_after, begin_cpu, begin_mb = -1.0, 0.0, memory_mb()
@@ -304,12 +312,13 @@ def subscriber(job: dict[str, Any]) -> None:
             if job.get("slow_ms"):
                 CLOCK.sleep_until_ns(CLOCK.now_ns() + round(job["slow_ms"] * NS_PER_MS))
             del array
-            if not job["rate"]:
+            if acks is not None:
                 acks.send(b"")
     cpu, took_s = cpu_s() - begin_cpu, (last_ns - begin_ns) / NS_PER_S if one_way else 0.0
     grown = memory_mb() - begin_mb
     facts = end.close()
-    acks.close()
+    if acks is not None:
+        acks.close()
     say(
         cpu_s=cpu, one_way_us=[value / 1000 for value in one_way], wrong=wrong, took_s=took_s,
         first_after_ms=first_after, grown_mb=grown, **facts,
@@ -319,6 +328,8 @@ def subscriber(job: dict[str, Any]) -> None:
 if __name__ == "__main__":
     sys.setswitchinterval(0.0005)
     told = json.loads(sys.argv[1])
+    if told.get("cpu"):
+        os.sched_setaffinity(0, told["cpu"])
     (publisher if told["role"] == "publisher" else subscriber)(told)
     sys.stdout.flush()
     os._exit(0)

@@ -41,6 +41,8 @@ _KEY_BYTES = 10
 TEMPLATES = 1024
 """How many are kept."""
 _KEYS_OF_REST = {"b", "x"}
+_NO_BUFFERS = 2
+"""So many frames a message has without them."""
 _PROBE = 0xFEDCBA9876543210
 """A number that MessagePack has in eight bytes alone."""
 
@@ -52,8 +54,8 @@ class _Rest(NamedTuple):
     buffers: tuple[BufferSpec, ...]
     sizes: tuple[int, ...]
     """Of the frames that must follow; none where there is a reference."""
-    nbytes: list[int]
-    """That a reference must name; none without one."""
+    nbytes: int
+    """That a reference must name; 0 without one."""
     fields: Mapping[str, Value] | None
     """None: there are lists in lists or maps in them, and they are unpacked again."""
     lists: tuple[str, ...]
@@ -81,6 +83,8 @@ class _Template:
 
 
 _templates: dict[bytes, _Template] = {}
+_make = tuple.__new__
+"""Makes a named tuple of its values with no call in between: each message brings two."""
 
 
 def recall(frames: _Frames) -> tuple[Header, Reference | None] | None:
@@ -91,47 +95,45 @@ def recall(frames: _Frames) -> tuple[Header, Reference | None] | None:
     template = _templates.get(topic + frame[:_KEY_BYTES])
     if template is None or not frame.startswith(template.standing):
         return None
-    begin, numbers = len(template.standing), template.numbers
+    begin, numbers, rest = len(template.standing), template.numbers, template.rest
     end = begin + numbers.size
     if not end < len(frame) <= end + REMEMBERED:
         return None
     found = numbers.unpack_from(frame, begin)
-    if found[::2] != template.marks:
+    given = found[1::2]
+    if found[::2] != template.marks or max(given) >= INT63:
         return None
-    *place, seq, stamp_ns, sent_ns, span_ns, error_ns = found[1::2]
-    reference = Reference(*template.place, *place) if template.place else None
-    if seq | span_ns | error_ns >= INT63 or (place and max(place) >= INT63):
-        return None
-    packed, rest = frame[end:], template.rest
-    buffers, counter = rest.buffers, rest.counter
-    fields: Mapping[str, Value] | None = None
-    if tuple(map(len, frames[2:])) == rest.sizes and place[2:] == rest.nbytes:
-        if packed == rest.packed:
-            fields = _fields(rest)
-        elif counter is not None and packed[: -COUNTER.size] == rest.packed[: -COUNTER.size]:
-            (number,) = COUNTER.unpack_from(packed, len(packed) - COUNTER.size)
-            fields = {**_fields(rest), counter: number}
-            if trouble_of(template.kind, fields, buffers):
-                return None
+    seq, stamp_ns, sent_ns, span_ns, error_ns = given[-5:]
+    reference: Reference | None = None
+    if template.place is None:
+        is_like = tuple(map(len, frames[2:])) == rest.sizes
+    else:
+        reference = _make(Reference, template.place + given[:3])
+        is_like = reference.nbytes == rest.nbytes and len(frames) == _NO_BUFFERS
+    packed, buffers = frame[end:], rest.buffers
+    fields = _fields_like(packed, template) if is_like else None
     if fields is None:
         known = _changed(packed, template, frames, reference)
         if known is None:
             return None
         buffers, fields = known
-    header = Header(
-        template.topic,
-        template.kind,
-        seq,
-        stamp_ns,
-        span_ns,
-        error_ns,
-        sent_ns,
-        template.incarnation,
-        template.frame_id,
-        fields,
-        buffers,
-    )
-    return header, reference
+    said = (
+        template.topic, template.kind, seq, stamp_ns, span_ns, error_ns, sent_ns,
+        template.incarnation, template.frame_id, fields, buffers,
+    )  # fmt: skip
+    return _make(Header, said), reference
+
+
+def _fields_like(packed: bytes, template: _Template) -> Mapping[str, Value] | None:
+    """Return the fields behind a template where they are the last ones, but for what counts."""
+    rest = template.rest
+    if packed == rest.packed:
+        return _fields(rest)
+    if rest.counter is None or packed[: -COUNTER.size] != rest.packed[: -COUNTER.size]:
+        return None
+    (number,) = COUNTER.unpack_from(packed, len(packed) - COUNTER.size)
+    fields = {**_fields(rest), rest.counter: number}
+    return None if trouble_of(template.kind, fields, rest.buffers) else fields
 
 
 def learn(frames: _Frames, header: Header, reference: Reference | None) -> None:
@@ -200,7 +202,7 @@ def _rest(
         packed,
         buffers,
         sizes,
-        [reference.nbytes] if reference else [],
+        reference.nbytes if reference else 0,
         _copied(fields, lists) if SCALARS.issuperset(map(type, kept)) else None,
         tuple(lists),
         _counter(packed, fields),

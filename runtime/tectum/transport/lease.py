@@ -19,7 +19,6 @@ from tectum.transport.header_parts import buffer_spec
 from tectum.transport.payload import WIRE_DTYPES, HeldPayload
 from tectum.transport.pool_file import PoolFile, lock
 from tectum.transport.reference import Reference, offsets
-from tectum.transport.region import Region
 
 __all__ = ["OvertakenError", "PoolPayload", "PoolReader"]
 
@@ -156,8 +155,7 @@ class _Leases:
             self._unlock(fd, slot)
             ended.append(None)
 
-        address = file.address + slot * file.slot_bytes
-        return Region(address, spec.dtype, spec.shape, file, writable=False, freed=freed).array()
+        return file.lent(slot, spec, freed)
 
     def pass_over(self, reference: Reference) -> None:
         """Mark a slot as one that this reader is done with."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tectum.errors import WireError
 
@@ -50,6 +51,8 @@ class Unpacker:
         self._mark = 0
         self.begun: list[bytes] | None = None
         """The frames of a message that has begun, the same object when it is done."""
+        self._last: _Head | None = None
+        """Of the last whole message; most have the same as the one before."""
         self.broken: WireError | None = None
         """What rule of the stream was broken; nothing is found from then on."""
 
@@ -63,8 +66,13 @@ class Unpacker:
             self._rest.clear()
         messages: list[list[bytes]] = []
         at, end = 0, len(data)
+        sizes: tuple[int, ...] | None
         while at < end:
-            sizes = self._sizes(data, at, end)
+            last = self._last
+            if last is not None and data.startswith(last.packed, at) and end - at >= last.whole:
+                sizes, self._mark = last.sizes, last.mark
+            else:
+                sizes = self._sizes(data, at, end)
             if sizes is None:
                 self._rest += data[at:]
                 break
@@ -97,15 +105,31 @@ class Unpacker:
         if number == BEGUN or (number == 0 and self.begun is not None):
             return ()
         if not 1 <= count <= MAX_FRAMES:
+            self._last = None
             self.broken = WireError(f"number of frames is {count}; allowed: 1 to {MAX_FRAMES}")
             return None
         self._needed += 4 * count
         if room < self._needed:
             return None
-        sizes = _SIZES[count].unpack_from(data, at + _COUNT.size)
+        sizes: tuple[int, ...] = _SIZES[count].unpack_from(data, at + _COUNT.size)
         self._needed += sum(sizes)
         if self._needed > self._max_bytes:
             most = f"at most {self._max_bytes} bytes"
+            self._last = None
             self.broken = WireError(f"size of a message is {self._needed}; allowed: {most}")
             return None
-        return sizes if room >= self._needed else None
+        if room < self._needed:
+            return None
+        head = data[at : at + _COUNT.size * (1 + count)]
+        self._last = _Head(head, sizes, self._needed, self._mark)
+        return sizes
+
+
+class _Head(NamedTuple):
+    """What stands before the frames of a message."""
+
+    packed: bytes
+    sizes: tuple[int, ...]
+    whole: int
+    """How many bytes the message has with it."""
+    mark: int

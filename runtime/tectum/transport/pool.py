@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
+from typing import cast
 
 import numpy as np
 
@@ -65,11 +66,10 @@ class _Pool:
         self._sequence = 0
         self._allocated = 0
         self._full = False
-        self._loans: dict[int, tuple[int, int]] = {}
-        """Address of an array that was lent -> its slot, and which loan it is."""
-        self._lendings = 0
-        self._returned: deque[tuple[int, int]] = deque()
-        """Address and loan of arrays that are gone, published or not."""
+        self._loans: dict[int, _Loan] = {}
+        """By slot, of arrays that were not published yet."""
+        self._returned: deque[_Loan] = deque()
+        """Of arrays that are gone, published or not."""
         self._last, self._readers = 0, 1
         """The slot that was published last, and how many read it."""
 
@@ -99,18 +99,11 @@ class _Pool:
                 file.bytes[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
         return reference
 
-    def loan(self, dtype: str, shape: tuple[int, ...], limit: int, readers: int) -> Region:
+    def loan(self, spec: BufferSpec, limit: int, readers: int) -> AnyArray:
         """Return the bytes of a slot that is locked until they are published or dropped."""
         slot = self._claim(limit, readers)
-        address = self.file.address + slot * self.slot_bytes
-        self._lendings += 1
-        ticket = (address, self._lendings)
-        self._loans[address] = (slot, self._lendings)
-
-        def freed() -> None:
-            self._returned.append(ticket)
-
-        return Region(address, dtype, shape, self.file, writable=True, freed=freed)
+        self._loans[slot] = loan = _Loan(slot, self.file, self._returned)
+        return self.file.lent(slot, spec, loan)
 
     def is_done(self) -> bool:
         """Return whether readers are done with everything that was published."""
@@ -123,8 +116,17 @@ class _Pool:
         """Return the slot that the one array is the beginning of, if it was lent."""
         if len(arrays) != 1:
             return None
-        slot, _ = self._loans.pop(int(arrays[0].__array_interface__["data"][0]), (None, 0))
-        return slot
+        array: AnyArray = arrays[0]
+        base = array.base
+        while isinstance(base, np.ndarray) and type(base) is not Region:
+            base = base.base  # a view of what was lent
+        loan = base.freed if type(base) is Region else None
+        if type(loan) is not _Loan or self._loans.get(loan.slot) is not loan:
+            return None
+        if base is not array.base and _address(base) != _address(array):
+            return None
+        del self._loans[loan.slot]
+        return loan.slot
 
     def _claim(self, limit: int, readers: int) -> int:
         """Return a slot that is locked for writing.
@@ -135,7 +137,7 @@ class _Pool:
         """
         if self._returned:
             self._take_returned()
-        lent = [slot for slot, _ in self._loans.values()] if self._loans else ()
+        lent = self._loans
         last, file = self._last, self.file
         is_free = self._allocated and file.marked(last) >= readers and last not in lent
         if is_free and lock(file.locks, fcntl.F_WRLCK, last):
@@ -168,11 +170,28 @@ class _Pool:
 
     def _take_returned(self) -> None:
         while self._returned:
-            address, lending = self._returned.popleft()
-            slot, latest = self._loans.get(address, (0, 0))
-            if latest == lending:  # else it was published
-                del self._loans[address]
-                lock(self.file.locks, fcntl.F_UNLCK, slot)
+            loan = self._returned.popleft()
+            if self._loans.get(loan.slot) is loan:  # else it was published
+                del self._loans[loan.slot]
+                lock(self.file.locks, fcntl.F_UNLCK, loan.slot)
+
+
+def _address(array: object) -> int:
+    return int(cast("AnyArray", array).__array_interface__["data"][0])
+
+
+class _Loan:
+    """One slot that was lent; called when no array is left on it, in whatever thread."""
+
+    __slots__ = ("_file", "_returned", "slot")
+
+    def __init__(self, slot: int, file: PoolFile, returned: deque[_Loan]) -> None:
+        self.slot, self._returned = slot, returned
+        self._file = file
+        """Keeps the lock."""
+
+    def __call__(self) -> None:
+        self._returned.append(self)
 
 
 class Pools:
@@ -225,23 +244,22 @@ class Pools:
                 self._name_holders(topic)
                 raise
 
-    def loan(
-        self, topic: str, dtype: str, shape: tuple[int, ...], readers: int = 1
-    ) -> AnyArray | None:
-        """Return a writable array inside shared memory; None: use memory of your own."""
-        nbytes = BufferSpec(dtype, shape).nbytes
+    def loan(self, topic: str, spec: BufferSpec, nbytes: int, readers: int = 1) -> AnyArray | None:
+        """Return a writable array of `spec`, which has `nbytes`, inside shared memory.
+
+        None: use memory of your own.
+        """
         if not self._usable or nbytes == 0:
             return None
         needed = slots_needed(self.holds)
         with self._lock:
             try:
-                region = self._fitting(topic, nbytes, needed).loan(dtype, shape, needed, readers)
+                return self._fitting(topic, nbytes, needed).loan(spec, needed, readers)
             except _NoMemoryError:
                 self._give_up(nbytes)
                 return None
             except NoSlotError:
                 return None
-        return region.array()
 
     def close(self) -> None:
         """Remove pools with which all readers are done; others stay until the run is reaped."""

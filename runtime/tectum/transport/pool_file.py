@@ -17,7 +17,7 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tectum.errors import WireError
+from tectum.message import AnyArray, BufferSpec
+from tectum.transport.payload import WIRE_DTYPES
+from tectum.transport.region import Region, lent
 
 __all__ = [
     "PoolFile",
@@ -97,7 +100,8 @@ class PoolFile:
         mapped = mmap.mmap(data, size, mmap.MAP_SHARED, access)
         table = mmap.mmap(locks, table_size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self.bytes: NDArray[np.uint8] = np.frombuffer(mapped, np.uint8)
-        self.address = int(self.bytes.__array_interface__["data"][0])
+        self._lent: dict[int, tuple[BufferSpec, Region]] = {}
+        """Slot -> what was lent of it last."""
         numbers_of = memoryview(table)[TABLE_BYTES:table_size].cast("Q")
         self.sequences, self._marks = numbers_of[: self.slots], numbers_of[self.slots :]
         self._mark = -1 if owner else _free_mark(locks)
@@ -164,6 +168,15 @@ class PoolFile:
                 return False
             raise
         return True
+
+    def lent(self, slot: int, spec: BufferSpec, freed: Callable[[], None]) -> AnyArray:
+        """Return an array on the first bytes of `slot`; `freed` is called when it is gone."""
+        known = self._lent.get(slot)
+        if known is None or known[0] != spec:
+            begin = slot * self.slot_bytes
+            array = self.bytes[begin : begin + spec.nbytes].view(WIRE_DTYPES[spec.dtype])
+            known = self._lent[slot] = spec, array.reshape(spec.shape).view(Region)
+        return lent(known[1], freed)
 
     def mark(self, slot: int, sequence: int) -> None:
         """Say that this reader is done with `sequence`, which lies or lay in `slot`."""

@@ -69,6 +69,14 @@ class _Route(NamedTuple):
     """Whether those are sent references."""
 
 
+class _Loan(NamedTuple):
+    """What somebody wants to fill."""
+
+    topic: str
+    spec: BufferSpec
+    nbytes: int
+
+
 class ZmqPublisher(OutboxPublisher):
     """Satisfies `tectum.transport.base.Publisher`."""
 
@@ -113,17 +121,21 @@ class ZmqPublisher(OutboxPublisher):
         self._pools = Pools(self._here.folder.name, node, new_incarnation(), _called)
         self._pools_wanted = False
         self._routes: dict[str, _Route] = {}
+        self._loans: dict[str, _Loan] = {}
+        """By output: what was asked for last."""
         self._far: set[str] = set()
         """Names of the subscribers on other hosts."""
 
     def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
         """Return a writable array to fill and publish, in shared memory where that is used."""
         array: AnyArray | None = None
-        nbytes = BufferSpec(dtype, shape).nbytes
-        if self._pools_wanted and nbytes >= SHARED_FROM_BYTES:
-            topic = topic_name(self.node, output)
-            route = self._routes.get(topic) or self._route(topic)
-            array = self._pools.loan(topic, dtype, shape, route.readers)
+        last = self._loans.get(output)
+        if last is None or last.spec != (dtype, shape):
+            spec = BufferSpec(dtype, shape)
+            last = self._loans[output] = _Loan(topic_name(self.node, output), spec, spec.nbytes)
+        if self._pools_wanted and last.nbytes >= SHARED_FROM_BYTES:
+            route = self._routes.get(last.topic) or self._route(last.topic)
+            array = self._pools.loan(*last, route.readers)
         return np.empty(shape, dtype) if array is None else array
 
     def wait(self, timeout_ns: int) -> bool:

@@ -1,7 +1,8 @@
 """A region: bytes in mapped memory that tell somebody when the last array on them is gone.
 
-NumPy keeps the owner of an array's memory alive as long as any view of it lives. So a slot cannot
-be given back under the feet of an array that somebody kept.
+NumPy keeps what an array is a view of alive as long as the array lives, and skips what is of the
+array's own class. So a plain array on a region keeps it, whatever views of it are made, and a slot
+cannot be given back under the feet of an array that somebody kept.
 """
 
 from __future__ import annotations
@@ -12,39 +13,26 @@ from typing import Any
 import numpy as np
 
 from tectum.message import AnyArray
-from tectum.transport.payload import WIRE_DTYPES
 
-__all__ = ["Region"]
+__all__ = ["Region", "lent"]
 
 
-class Region:
-    """Owner of the memory of arrays; calls `freed` once, when the last of them is gone."""
+def _nobody() -> None:
+    """Be told, and do nothing."""
 
-    __slots__ = ("__array_interface__", "__weakref__", "_freed", "_keep")
 
-    def __init__(
-        self,
-        address: int,
-        dtype: str,
-        shape: tuple[int, ...],
-        keep: object,
-        *,
-        writable: bool,
-        freed: Callable[[], None],
-    ) -> None:
-        """Stand for an array at `address` in memory that `keep` keeps mapped."""
-        self.__array_interface__: dict[str, Any] = {
-            "version": 3,
-            "shape": shape,
-            "typestr": WIRE_DTYPES[dtype].str,
-            "data": (address, not writable),
-        }
-        self._keep, self._freed = keep, freed
+class Region(np.ndarray[Any, Any]):
+    """Bytes that arrays are lent on; `freed` is called once, when the last of them is gone."""
 
-    def array(self) -> AnyArray:
-        """Return the array."""
-        return np.asarray(self)
+    freed: Callable[[], None] = staticmethod(_nobody)
 
     def __del__(self) -> None:
-        """Give the bytes back."""
-        self._freed()
+        """Say so."""
+        self.freed()
+
+
+def lent(memory: Region, freed: Callable[[], None]) -> AnyArray:
+    """Return an array on `memory`, which outlives it, and call `freed` when it is gone."""
+    region = memory.view(Region)
+    region.freed = freed
+    return region.view(np.ndarray)

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(
 )
 SIZE = 100_000
 SPECS = (BufferSpec("uint8", (SIZE,)),)
+LOAN = (BufferSpec("uint8", (SIZE,)), SIZE)
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def test_what_exceeds_the_hold_is_copied_out(pools, run):
 
 
 def test_a_loan_is_published_where_it_was_filled(pools):
-    array = pools.loan("camera/image", "uint8", (SIZE,))
+    array = pools.loan("camera/image", *LOAN)
     array[:] = 9
     reference = pools.place("camera/image", [array])
     seen = read(PoolReader(4), reference).array()
@@ -229,18 +230,45 @@ def test_a_loan_is_published_where_it_was_filled(pools):
 
 def test_loans_that_are_dropped_come_back(pools):
     for _ in range(50):
-        assert pools.loan("camera/image", "uint8", (SIZE,)) is not None
-    kept = [pools.loan("camera/image", "uint8", (SIZE,)) for _ in range(4)]
+        assert pools.loan("camera/image", *LOAN) is not None
+    kept = [pools.loan("camera/image", *LOAN) for _ in range(4)]
     assert all(array is not None for array in kept)
-    assert pools.loan("camera/image", "uint8", (SIZE,)) is None
+    assert pools.loan("camera/image", *LOAN) is None
     with pytest.raises(NoSlotError):
         place(pools, 1)
     kept.pop()
     place(pools, 1)
 
 
+def test_a_view_of_a_loan_lies_in_place_if_it_begins_where_that_does(pools):
+    array = pools.loan("camera/image", *LOAN)
+    array[:] = frame(7)
+    image = array.reshape(100, -1)[:50]
+    reference = pools.place("camera/image", [image])
+    reader = PoolReader(2)
+    (payload,) = reader.payloads(reference, (BufferSpec("uint8", image.shape),))
+    array[0] = 99  # the same bytes
+    assert payload.array()[0, 0] == 99
+    other = pools.loan("camera/image", *LOAN)
+    tail = other[1000:]
+    tail[:] = 3
+    copied = pools.place("camera/image", [tail])
+    (payload,) = reader.payloads(copied, (BufferSpec("uint8", tail.shape),))
+    other[1000] = 98
+    assert payload.array()[0] == 3
+
+
+def test_a_loan_that_was_published_is_copied_when_it_is_sent_again(pools):
+    array = pools.loan("camera/image", *LOAN)
+    array[:] = frame(7)
+    first = pools.place("camera/image", [array])
+    again = pools.place("camera/image", [array])
+    assert first.slot != again.slot
+    np.testing.assert_array_equal(read(PoolReader(2), again).array(), frame(7))
+
+
 def test_a_loan_published_under_another_name_is_copied(pools):
-    array = pools.loan("camera/image", "uint8", (SIZE,))
+    array = pools.loan("camera/image", *LOAN)
     array[:] = 3
     reference = pools.place("camera/other", [array])
     array[:] = 4
@@ -346,7 +374,7 @@ def test_without_room_payloads_go_inline_with_one_warning_and_the_number_needed(
     with caplog.at_level(logging.WARNING):
         assert place(pools, 1) is None
         assert place(pools, 2) is None
-        assert pools.loan("camera/image", "uint8", (SIZE,)) is None
+        assert pools.loan("camera/image", *LOAN) is None
     (record,) = caplog.records
     assert "this publisher needs 1 MB there" in record.getMessage()
 
