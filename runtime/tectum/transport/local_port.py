@@ -7,15 +7,15 @@ died are seen by the next `subscriptions`: the kernel says so at once.
 
 Who says that it takes such things is roused by a word while a message is still made up (to wake up
 takes longer), if it is the only one. And a message whose bytes are still to be copied is
-`announced`: who has nothing else to wait for gets it then, and one word more when it is `sent`. So
-it takes the message apart while the bytes are copied.
+`announced`: who has nothing else to wait for gets it then, and one word more when they are there.
+So it takes the message apart while the bytes are copied.
 """
 
 from __future__ import annotations
 
 import logging
 import select
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,8 +80,8 @@ class LocalPort:
         if len(audience) == 1:
             audience[0].rouse()
 
-    def announce(self, header: Header, reference: Reference) -> None:
-        """Begin a message, which `send` finishes when the bytes are there.
+    def announce(self, header: Header, reference: Reference) -> Callable[[], None]:
+        """Begin a message; return what is to be called when the bytes are there, before `send`.
 
         Raises:
             ContractError: what the wire cannot carry.
@@ -93,6 +93,7 @@ class LocalPort:
         begun = packed(frames, BEGUN)
         left = [peer for peer in audience if not peer.begin(begun)]
         self._announced = _Announced(header, frames, audience, left)
+        return self._finish
 
     def send(self, header: Header, arrays: Sequence[AnyArray], reference: Reference | None) -> bool:
         """Send to everyone who has room; return False where a queue was found full.
@@ -103,7 +104,7 @@ class LocalPort:
         announced, frames = self._announced, list[bytes | memoryview]()
         audience: Sequence[LocalPeer]
         if announced is not None and announced.header is header:
-            self._finish(announced)
+            self._announced = None
             if not announced.left:
                 return True
             frames += announced.frames
@@ -176,10 +177,9 @@ class LocalPort:
         self._topics[topic] = found = frame, self._audience.get(frame, ())
         return found
 
-    def _finish(self, announced: _Announced) -> None:
+    def _finish(self) -> None:
         """Say that the bytes are there to who was told of the message before."""
-        self._announced = None
-        for peer in announced.audience:
+        for peer in self._announced.audience if self._announced is not None else ():
             peer.finish()
             if peer.waiting:
                 self._watch(peer)

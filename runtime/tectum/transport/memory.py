@@ -117,7 +117,7 @@ class MemoryPublisher(_Wakeable, OutboxPublisher):
         self._told.append(subscription)
         self.wake()
 
-    def _rouse(self, topic: str) -> None:
+    def _rouse(self, topic: str, arrays: tuple[AnyArray, ...]) -> None:
         """Do nothing: it is there at once."""
 
     def _send(self, header: Header, arrays: tuple[AnyArray, ...] = ()) -> bool:

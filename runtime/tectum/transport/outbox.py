@@ -82,7 +82,7 @@ class OutboxPublisher(ABC):
         line = self._lines.get(output) or self._line(output)
         topic, buffers = line.topic, _NO_BUFFERS
         if arrays:
-            self._rouse(topic)
+            self._rouse(topic, arrays)
             arrays, buffers = line.described(arrays)
         header = Header(
             topic,
@@ -183,8 +183,8 @@ class OutboxPublisher(ABC):
         """Send to all who subscribed, without waiting; return False where a queue was full."""
 
     @abstractmethod
-    def _rouse(self, topic: str) -> None:
-        """Let subscribers know that a message with buffers is about to be sent."""
+    def _rouse(self, topic: str, arrays: tuple[AnyArray, ...]) -> None:
+        """Let subscribers know, if it is worth it, that a message with `arrays` will be sent."""
 
     @abstractmethod
     def _subscriptions(self) -> Iterable[bytes]:

@@ -40,7 +40,7 @@ __all__ = ["PAGE", "Pools", "slots_needed"]
 SPARE_SLOTS = 2
 """Beside the slots that readers may hold: one that is written and one that is on its way."""
 PAGE = 4096
-Announce = Callable[[Reference], None]
+Announce = Callable[[Reference], Callable[[], None]]
 _NBYTES = attrgetter("nbytes")
 _log = logging.getLogger(__name__)
 
@@ -92,11 +92,12 @@ class _Pool:
         lock(file.locks, fcntl.F_UNLCK, slot)
         reference = Reference(file.name, file.epoch, slot, sequence, end)
         if lent is None:
-            if announce is not None:
-                announce(reference)
+            finish = announce(reference) if announce is not None else None
             for array, begin in zip(arrays, begins, strict=True):
                 at = slot * self.slot_bytes + begin
                 file.bytes[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
+            if finish is not None:
+                finish()
         return reference
 
     def loan(self, spec: BufferSpec, limit: int, readers: int) -> AnyArray:
@@ -223,8 +224,8 @@ class Pools:
     ) -> Reference | None:
         """Return a reference to `arrays`, which `readers` read in place; None: send them inline.
 
-        `announce` is called with it before the bytes are copied, if they are: who hears of it then
-        may take a lease, and must not look before it is told that this has returned.
+        `announce` is called with it before the bytes are copied, if they are, and what that returns
+        when they are there: who hears of it first may take a lease, and must not look before.
 
         Raises:
             NoSlotError: readers hold every slot.

@@ -33,6 +33,7 @@ from tectum.transport.pool import Pools
 from tectum.transport.pool_file import pools_are_possible
 from tectum.transport.port import Port
 from tectum.transport.reference import Reference
+from tectum.transport.region import is_lent
 from tectum.transport.security import Security
 from tectum.transport.topics import topic_name
 from tectum.transport.waiter import Waiter
@@ -43,6 +44,8 @@ SHARED_FROM_BYTES = 64 * 1024
 """Smaller payloads are sent inline: a reference with its lease costs more than their copies."""
 ANNOUNCED_FROM_BYTES = 256 * 1024
 """Less is copied before a reader is awake: one word more would only cost."""
+ROUSED_BELOW_BYTES = 4 * 1024 * 1024
+"""To copy more takes longer than to wake up: to announce it is early enough."""
 PATIENCE_NS = 10 * NS_PER_S
 """How long a message waits for room in the queues of lossless subscribers."""
 
@@ -176,8 +179,10 @@ class ZmqPublisher(OutboxPublisher):
 
         return try_again
 
-    def _rouse(self, topic: str) -> None:
-        if self._links is not None:
+    def _rouse(self, topic: str, arrays: tuple[AnyArray, ...]) -> None:
+        first = arrays[0]
+        is_brief = first.nbytes < ROUSED_BELOW_BYTES or is_lent(first)
+        if self._links is not None and is_brief:
             self._links.rouse(topic)
 
     def _placed(

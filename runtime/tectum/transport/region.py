@@ -14,7 +14,7 @@ import numpy as np
 
 from tectum.message import AnyArray
 
-__all__ = ["Region", "lent"]
+__all__ = ["Region", "is_lent", "lent"]
 
 
 def _nobody() -> None:
@@ -36,3 +36,8 @@ def lent(memory: Region, freed: Callable[[], None]) -> AnyArray:
     region = memory.view(Region)
     region.freed = freed
     return region.view(np.ndarray)
+
+
+def is_lent(array: AnyArray) -> bool:
+    """Return whether an array is one that `lent` gave, and no view of one."""
+    return type(array.base) is Region

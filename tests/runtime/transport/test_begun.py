@@ -220,7 +220,7 @@ def test_who_is_roused_sleeps_on_until_something_has_come(host):
     ear = host.subscriber()
     collect(ear, 0)
     ear.drain()
-    host.publisher._rouse(TOPIC)
+    host.publisher._links.rouse(TOPIC)
     assert not ear.wait(50 * NS_PER_MS)
     assert ear.drain() == []
     host.say(1)
