@@ -36,6 +36,8 @@ CLOCK = GraphClock(0)
 ENDS = Path(__file__).with_name("transport_ends.py")
 COPY, LENT, OURS, IN_PLACE = "pyzmq copy", "pyzmq lent", "tectum", "tectum in place"
 ICEORYX = "iceoryx2"
+BARE = "bare memory"
+"""One piece of shared memory and a pipe: what the machine takes of any transport."""
 PYZMQ = (COPY, LENT)
 
 
@@ -184,9 +186,9 @@ def fan_out(bench: Bench, seconds: float, repeats: int) -> None:
 
     The bar compares like with like: pyzmq sends the memory into which the source captured, and so
     does a publisher that produces in place. What the copy adds where a source has memory of its own
-    is shown beside it.
+    is shown beside it, and what of all that is capturing, summing and waking up.
     """
-    seen: dict[str, list[float]] = {LENT: [], OURS: [], IN_PLACE: []}
+    seen: dict[str, list[float]] = {LENT: [], OURS: [], IN_PLACE: [], BARE: []}
     count = round(seconds * FULL_HD.rate)
     for _, transport in itertools.product(range(repeats), seen):
         with ends() as place:

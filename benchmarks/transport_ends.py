@@ -8,8 +8,10 @@ one JSON line when they are ready and one at the end, and use as many bytes as t
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import resource
+import select
 import signal
 import sys
 import zlib
@@ -25,6 +27,7 @@ import tectum.transport.publisher
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.message import Kind
 from tectum.transport.endpoint import ipc_endpoint
+from tectum.transport.pool_file import SHARED_MEMORY
 from tectum.transport.publisher import ZmqPublisher
 from tectum.transport.subscriber import ZmqSubscriber
 
@@ -127,6 +130,67 @@ class PlainSubscriber:
         return {}
 
 
+class BarePublisher:
+    """Nothing but one piece of shared memory and a pipe to each reader; it may be overwritten."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        folder, nbytes = Path(job["folder"]), job["nbytes"]
+        pipes = sorted(folder.glob("*.pipe"))
+        assert len(pipes) == job["subscribers"], pipes
+        self._path = SHARED_MEMORY / folder.name
+        with self._path.open("wb+") as file:
+            file.truncate(nbytes)
+            self._memory = np.frombuffer(mmap.mmap(file.fileno(), nbytes), np.uint8)
+        self._pipes = [os.open(pipe, os.O_WRONLY) for pipe in pipes]
+
+    def loan(self, nbytes: int) -> Any:
+        """Return the memory."""
+        return self._memory[:nbytes]
+
+    def send(self, index: int, array: Any, crc: int) -> None:
+        """Tell everybody."""
+        stamp = CLOCK.now_ns().to_bytes(8, "little") + crc.to_bytes(4, "little")
+        for pipe in self._pipes:
+            os.write(pipe, stamp)
+
+    def serve(self) -> None:
+        """Do the loop's housekeeping."""
+
+    def close(self) -> dict[str, Any]:
+        """Close; return what is known at the end."""
+        self._path.unlink()
+        return {}
+
+
+class BareSubscriber:
+    """The other end."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._memory: Any = None
+        folder = Path(job["folder"])
+        self._path, self._nbytes = SHARED_MEMORY / folder.name, job["nbytes"]
+        pipe = folder / f"{job['name']}.pipe"
+        os.mkfifo(pipe)
+        self._pipe = os.open(pipe, os.O_RDWR)
+
+    def take(self, timeout_ns: int) -> Iterator[tuple[int, int, Any]]:
+        """Yield time of sending, checksum and array of what has come."""
+        if not select.select([self._pipe], [], [], timeout_ns / NS_PER_S)[0]:
+            return
+        stamp = os.read(self._pipe, 12)
+        if self._memory is None:
+            with self._path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), self._nbytes, prot=mmap.PROT_READ)
+            self._memory = np.frombuffer(mapped, np.uint8)
+        head, tail = stamp[:8], stamp[8:]
+        yield int.from_bytes(head, "little"), int.from_bytes(tail, "little"), self._memory
+
+    def close(self) -> dict[str, Any]:
+        """Close; return what is known at the end."""
+        os.close(self._pipe)
+        return {}
+
+
 class TectumPublisher:
     """Ours."""
 
@@ -208,6 +272,8 @@ def _ends_of(transport: str) -> tuple[type, type]:
         from transport_iceoryx import IceoryxPublisher, IceoryxSubscriber  # noqa: PLC0415
 
         return IceoryxPublisher, IceoryxSubscriber
+    if transport == "bare memory":
+        return BarePublisher, BareSubscriber
     if transport.startswith("pyzmq"):
         return PlainPublisher, PlainSubscriber
     return TectumPublisher, TectumSubscriber

@@ -286,7 +286,7 @@ class Listener:
         inside_ns = (out - self._begin) * NS_PER_S // self._rate_hz
         stamp_ns = placed.stamp_ns + inside_ns - begin * NS_PER_S // self._device_hz
         fields: dict[str, Value] = {
-            "rate_hz": self._rate_hz, "first": out, "dropped": self._dropped,
+            "rate_hz": self._rate_hz, "dropped": self._dropped, "first": out,  # last: it counts
         }  # fmt: skip
         self._dropped = 0
         span_ns = len(samples) * NS_PER_S // self._rate_hz

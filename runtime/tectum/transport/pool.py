@@ -193,6 +193,7 @@ class _Loan:
 
     def __call__(self) -> None:
         self._returned.append(self)
+        del self._returned, self._file  # nothing is held by what is over
 
 
 class Pools:

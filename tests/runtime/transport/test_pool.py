@@ -41,7 +41,7 @@ def run():
     name = f"test{secrets.token_hex(4)}"
     yield name
     remove_pools(name)
-    assert leftover_pools(name) == []
+    assert files(name) == []
 
 
 @pytest.fixture
