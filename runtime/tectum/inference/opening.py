@@ -46,7 +46,10 @@ def open_model(source: str | bytes, model: str, device: Device, options: Session
             settings.add_provider_for_devices(list(adapters(device.package)[:1]), given)
         else:
             providers = [(name, dict(device.options.get(name, {}))) for name in device.providers]
-        session = onnxruntime.InferenceSession(source, settings, providers=providers or None)
+        # Otherwise what fails on its device, now or in a run, is done again on the CPU.
+        session = onnxruntime.InferenceSession(
+            source, settings, providers=providers or None, enable_fallback=0
+        )
     except DeviceError:
         raise
     except Exception as error:
@@ -56,7 +59,6 @@ def open_model(source: str | bytes, model: str, device: Device, options: Session
         msg = f"{told} cannot be loaded{where}: {first}{_asked_of(device)}"
         raise ModelError(msg) from error
     _check_device(device, session, model)
-    session.disable_fallback()  # a run that fails on its device is not repeated on the CPU
     return session
 
 

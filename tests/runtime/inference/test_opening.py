@@ -51,7 +51,8 @@ def test_options_are_handed_to_the_provider_as_they_are(
     asked: list[Any] = []
     real = ort.InferenceSession
 
-    def session(source: str, settings: Any, providers: Any) -> Any:
+    def session(source: str, settings: Any, providers: Any, enable_fallback: int) -> Any:
+        assert not enable_fallback
         asked.extend(providers)
         return real(source, settings, providers=["CPUExecutionProvider"])
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tectum.clock import NS_PER_S, GraphClock
+from tectum.errors import ModelError
 from tectum.inference.device import CPU, WEBGPU, choose_device, why_not
 from tectum.inference.manifest import read_manifest
 from tectum.inference.session import NeverStopped, Session
@@ -85,6 +86,20 @@ def test_a_node_that_the_provider_lacks_shows_in_the_placement(tmp_path: Path) -
     write_model(tmp_path, DET_GRAPH, DET)
     session = Session(read_manifest(tmp_path), "fp32", WEBGPU)
     assert session.placement() == {PROVIDER: 1, "CPUExecutionProvider": 1}
+
+
+def test_options_reach_the_provider_and_a_wrong_one_is_refused_in_its_words(
+    tmp_path, capfd
+) -> None:
+    write_model(tmp_path, DET_GRAPH, DET)
+    manifest = read_manifest(tmp_path)
+    good = choose_device("webgpu", options={"webgpu": {"preferredLayout": "NHWC"}})
+    assert PROVIDER in Session(manifest, "fp32", good).placement()
+    wrong = choose_device("webgpu", options={"webgpu": {"preferredLayout": "sideways"}})
+    said = r"on webgpu: .*Invalid preferred layout: sideways.*was given \{preferredLayout: sidew"
+    with pytest.raises(ModelError, match=said):
+        Session(manifest, "fp32", wrong)
+    assert "Falling back" not in "".join(capfd.readouterr())
 
 
 def test_tensors_lie_on_the_device(perceive, images) -> None:
