@@ -13,6 +13,7 @@ from tectum.transport.endpoint import check_remote
 from tectum.transport.inlet import Inlet
 from tectum.transport.peer_clocks import PeerClocks
 from tectum.transport.port import HEARTBEAT_MS
+from tectum.transport.presence import Presence
 from tectum.transport.refusals import CONNECTING, Refusals
 from tectum.transport.security import Security
 
@@ -50,7 +51,7 @@ class FarInlet(Inlet):
         self.socket.set(zmq.CONNECT_TIMEOUT, CONNECT_MS)
         self.socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         self.socket.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
-        self._refusals = Refusals(self.socket, CONNECTING, name)
+        self._refusals = Refusals(self.socket, CONNECTING, name, Presence(name, far.endpoints))
         for endpoint, host in far.endpoints.items():
             far.security.guard_client(self.socket, host)
             self.socket.connect(check_remote(endpoint))

@@ -1,4 +1,4 @@
-"""Why a connection to another host does not come about, in a sentence; libzmq itself is silent.
+"""Why a connection to another host does not come about, or is no more; libzmq itself is silent.
 
 A refused peer of ZeroMQ gets nothing and no error: it would wait for ever. The socket's monitor
 tells of handshakes that failed, but not of peers that are hung up on because they do not speak
@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import zmq
+
+from tectum.transport.presence import Presence
 
 __all__ = ["Refusals"]
 
@@ -31,18 +33,26 @@ _log = logging.getLogger(__name__)
 class Refusals:
     """Watches one socket. For its thread; `look` now and then."""
 
-    def __init__(self, socket: zmq.Socket[Any], sentences: Mapping[str, str], who: str) -> None:
+    def __init__(
+        self,
+        socket: zmq.Socket[Any],
+        sentences: Mapping[str, str],
+        who: str,
+        presence: Presence | None = None,
+    ) -> None:
         """Watch `socket`: `sentences` says what each kind means, with places `{who}` and `{at}`.
 
-        Kinds: `not_trusted`, `protocol`, `broken_off`, `stranger`.
+        Kinds: `not_trusted`, `protocol`, `broken_off`, `stranger`. `presence` is told of the
+        connections that came about.
         """
         self._socket, self._sentences, self._who = socket, sentences, who
+        self._presence = presence
         events = _AUTH | _PROTOCOL | _NO_DETAIL | _BEGUN | _ENDED | _SUCCEEDED
         self._monitor: zmq.Socket[bytes] = socket.get_monitor_socket(events)
         self.counts: Counter[str] = Counter()
-        self._pending: dict[int, None] = {}
-        """Descriptors of connections without a handshake so far. The monitor does not say whose a
-        handshake was: it is taken for the oldest one's, which leaves the counts right."""
+        self._pending: dict[int, str] = {}
+        """Connections without a handshake so far: descriptor -> endpoint. The monitor does not say
+        whose a handshake was: it is taken for the oldest one's, which leaves the counts right."""
 
     def look(self) -> None:
         """Take up what has happened, and say it."""
@@ -50,28 +60,33 @@ class Refusals:
             from zmq.utils.monitor import parse_monitor_message  # noqa: PLC0415 - brings asyncio
 
             event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
-            kind = self._kind(int(event["event"]), int(event["value"]))
+            at = event["endpoint"].decode("utf-8", "replace")
+            kind = self._kind(int(event["event"]), int(event["value"]), at)
             if kind:
-                self._count(kind, event["endpoint"].decode("utf-8", "replace"))
+                self._count(kind, at)
 
     def close(self) -> None:
         """Stop watching."""
         self._socket.disable_monitor()
         self._monitor.close(0)
 
-    def _kind(self, event: int, descriptor: int) -> str:
+    def _kind(self, event: int, descriptor: int, at: str) -> str:
         """Return which kind of refusal an event tells of, or an empty string."""
         if event & _BEGUN:
-            self._pending[descriptor] = None
+            self._pending[descriptor] = at
             if len(self._pending) > _MOST_PENDING:
                 del self._pending[next(iter(self._pending))]
             return ""
         if event == _ENDED:
-            strange = descriptor in self._pending
-            self._pending.pop(descriptor, None)
+            strange = self._pending.pop(descriptor, None) is not None
+            if self._presence is not None and not strange:
+                _say(self._presence.left(descriptor))
             return "stranger" if strange else ""
         if self._pending:
-            del self._pending[next(iter(self._pending))]
+            connection = next(iter(self._pending))
+            endpoint = self._pending.pop(connection)
+            if self._presence is not None and event == _SUCCEEDED:
+                _say(self._presence.joined(connection, endpoint))
         return _KINDS.get(event, "")
 
     def _count(self, kind: str, at: str) -> None:
@@ -79,6 +94,11 @@ class Refusals:
         if self.counts[kind] & (self.counts[kind] - 1) == 0:
             sentence = self._sentences[kind].format(who=self._who, at=at)
             _log.warning("%s (%d times so far)", sentence, self.counts[kind])
+
+
+def _say(sentence: str) -> None:
+    if sentence:
+        _log.warning("%s", sentence)
 
 
 LISTENING = {

@@ -110,6 +110,29 @@ def test_who_has_a_trusted_key_hears_with_the_payload_inline(robot, rings):
     assert (message.array() == 7).all()
 
 
+def test_who_loses_another_host_says_so_by_name_and_when_it_is_back(robot, rings, caplog):
+    desk = robot.hearer("desk_node", Secured(rings["desk"]))
+    robot.turn(desk, until=lambda: "desk_node" in robot.publisher.joined())
+    robot.turn(desk, seconds=0.1)
+    assert said(caplog) == []
+    robot.publisher.close()
+    lost = "desk_node has lost its connection to robot: it tries again until robot is there; what "
+    _drained(desk, until=lambda: said(caplog))
+    assert [line.startswith(lost) for line in said(caplog)] == [True]
+    remote = Remote(robot.endpoint, Secured(rings["robot"]))
+    robot.publisher = ZmqPublisher("eye", robot.local, CLOCK, remote=remote)
+    robot.ends.append(robot.publisher)
+    robot.turn(desk, until=lambda: len(said(caplog)) > 1)
+    assert said(caplog)[1:] == ["desk_node is connected to robot again"]
+
+
+def _drained(subscriber, until):
+    until_ns = CLOCK.now_ns() + 5 * NS_PER_S
+    while not until() and CLOCK.now_ns() < until_ns:
+        subscriber.drain()
+        subscriber.wait(5 * NS_PER_MS)
+
+
 @pytest.mark.skipif(not pools_are_possible(), reason="needs Linux")
 def test_one_publisher_serves_this_host_by_memory_and_the_other_by_its_port(robot, rings):
     near = ZmqSubscriber("near", [robot.local], [TOPIC], CLOCK)
