@@ -5,8 +5,8 @@ sequence goes into the table before the lock is given back, so from there on onl
 this message finds what it looks for; the bytes are copied after that. Preferred is the slot that
 was written last among those with which all readers are done (its bytes are still in the cache),
 then one never used, then the one written longest ago: whoever has not taken its lease by then is
-overtaken. Slots get their memory when they are first used. `Pools` keeps one pool per topic and
-replaces it by a larger one when a message does not fit.
+overtaken. Slots get their memory when they are first used, and give it back when they were not for
+long. `Pools` keeps one pool per topic and replaces it by a larger one when a message does not fit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ __all__ = ["PAGE", "Pools", "slots_needed"]
 SPARE_SLOTS = 2
 """Beside the slots that readers may hold: one that is written and one that is on its way."""
 PAGE = 4096
+KEPT_FOR = 512
+"""Messages: a slot that took none of so many was needed in a stall that is over."""
 Announce = Callable[[Reference], Callable[[], None]]
 _NBYTES = attrgetter("nbytes")
 _log = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ class _Pool:
         self.file = file
         self.slots, self.slot_bytes = file.slots, file.slot_bytes
         self._sequence = 0
-        self._allocated = 0
+        self._backed: set[int] = set()
+        """Slots that have memory."""
         self._full = False
         self._loans: dict[int, _Loan] = {}
         """By slot, of arrays that were not published yet."""
@@ -106,6 +109,23 @@ class _Pool:
         self._loans[slot] = loan = _Loan(slot, self.file, self._returned)
         return self.file.lent(slot, spec, loan)
 
+    def give_back(self) -> None:
+        """Give back the memory of one slot that nobody has needed for long, if there is one."""
+        if len(self._backed) == 1:
+            return
+        sequences, locks = self.file.sequences, self.file.locks
+        for slot in sorted(self._backed, key=sequences.__getitem__):
+            if self._sequence - sequences[slot] < KEPT_FOR:
+                return
+            if slot in self._loans or not lock(locks, fcntl.F_WRLCK, slot):
+                continue
+            sequences[slot] = 0  # who comes late finds no bytes
+            if self.file.give_back(slot):
+                self._backed.remove(slot)
+                self._full = False
+            lock(locks, fcntl.F_UNLCK, slot)
+            return
+
     def is_done(self) -> bool:
         """Return whether readers are done with everything that was published."""
         file, readers = self.file, self._readers
@@ -140,33 +160,32 @@ class _Pool:
             self._take_returned()
         lent = self._loans
         last, file = self._last, self.file
-        is_free = self._allocated and file.marked(last) >= readers and last not in lent
+        is_free = last in self._backed and file.marked(last) >= readers and last not in lent
         if is_free and lock(file.locks, fcntl.F_WRLCK, last):
             return last
         for slot in self._candidates(limit, readers):
             if slot in lent or not lock(self.file.locks, fcntl.F_WRLCK, slot):
                 continue
-            if slot < self._allocated or self._allocate(slot):
+            if slot in self._backed or self._allocate(slot):
                 return slot
             lock(self.file.locks, fcntl.F_UNLCK, slot)
-        if self._full and not self._allocated:
+        if self._full and not self._backed:
             raise _NoMemoryError
         raise NoSlotError
 
     def _candidates(self, limit: int, readers: int) -> Iterator[int]:
         """Yield slots in the order in which they should be tried, if the last one is not free."""
-        sequences = self.file.sequences[: self._allocated].tolist()
-        is_done = [self.file.marked(slot) >= readers for slot in range(self._allocated)]
-        by_age = sorted(range(self._allocated), key=sequences.__getitem__)
-        yield from [slot for slot in reversed(by_age) if is_done[slot]]
-        if self._allocated < limit and not self._full:
-            yield self._allocated
-        yield from [slot for slot in by_age if not is_done[slot]]
+        by_age = sorted(self._backed, key=self.file.sequences.__getitem__)
+        done = {slot for slot in by_age if self.file.marked(slot) >= readers}
+        yield from [slot for slot in reversed(by_age) if slot in done]
+        if len(by_age) < limit and not self._full:
+            yield next(slot for slot in range(self.slots) if slot not in self._backed)
+        yield from [slot for slot in by_age if slot not in done]
 
     def _allocate(self, slot: int) -> bool:
         self._full = not self.file.allocate(slot)
         if not self._full:
-            self._allocated = slot + 1
+            self._backed.add(slot)
         return not self._full
 
     def _take_returned(self) -> None:
@@ -262,6 +281,12 @@ class Pools:
                 return None
             except NoSlotError:
                 return None
+
+    def give_back(self) -> None:
+        """Give back memory that a stall has needed and nobody has since, a slot of each topic."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.give_back()
 
     def close(self) -> None:
         """Remove pools with which all readers are done; others stay until the run is reaped."""

@@ -99,6 +99,7 @@ class PoolFile:
         access = mmap.PROT_READ | (mmap.PROT_WRITE if owner else 0)
         mapped = mmap.mmap(data, size, mmap.MAP_SHARED, access)
         table = mmap.mmap(locks, table_size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._mapped = mapped
         self.bytes: NDArray[np.uint8] = np.frombuffer(mapped, np.uint8)
         self._lent: dict[int, tuple[BufferSpec, Region]] = {}
         """Slot -> what was lent of it last."""
@@ -167,6 +168,14 @@ class PoolFile:
             if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EINTR):
                 return False
             raise
+        return True
+
+    def give_back(self, slot: int) -> bool:
+        """Take the memory of `slot` away, as if it was never allocated; False: it is kept."""
+        try:
+            self._mapped.madvise(mmap.MADV_REMOVE, slot * self.slot_bytes, self.slot_bytes)
+        except (OSError, ValueError):  # pages are larger than the slots' alignment
+            return False
         return True
 
     def lent(self, slot: int, spec: BufferSpec, freed: Callable[[], None]) -> AnyArray:

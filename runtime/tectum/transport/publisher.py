@@ -122,6 +122,7 @@ class ZmqPublisher(OutboxPublisher):
         if self._links is not None:
             self._waiter.add(self._links.fileno())
         self._pools = Pools(self._here.folder.name, node, new_incarnation(), _called)
+        self._tidy_until_ns = 0
         self._pools_wanted = False
         self._routes: dict[str, _Route] = {}
         self._loans: dict[str, _Loan] = {}
@@ -140,6 +141,14 @@ class ZmqPublisher(OutboxPublisher):
             route = self._routes.get(last.topic) or self._route(last.topic)
             array = self._pools.loan(*last, route.readers)
         return np.empty(shape, dtype) if array is None else array
+
+    def serve(self) -> int:
+        """Take up joins, send what is due, and return the instant when it is due again."""
+        due_ns = super().serve()
+        if due_ns != self._tidy_until_ns:
+            self._tidy_until_ns = due_ns
+            self._pools.give_back()
+        return due_ns
 
     def wait(self, timeout_ns: int) -> bool:
         """Wait until a subscriber joins or leaves or `wake` is called; False on time-out."""

@@ -206,6 +206,31 @@ def test_where_readers_are_more_than_marks_slots_are_used_again_by_age(pools):
     assert slots[6:12] == slots[:6] == list(range(6))
 
 
+def backed(reference):
+    return (pool_file.SHARED_MEMORY / reference.pool).stat().st_blocks * 512
+
+
+def test_slots_that_only_a_stall_needed_give_their_memory_back(pools):
+    pools.holds = 8
+    reader = PoolReader(8)
+    old = [place(pools, value) for value in range(6)]
+    held = [read(reader, reference) for reference in old]
+    slot_bytes = backed(old[0]) // 6
+    for payload in held[1:]:
+        payload.release()
+    for value in range(pool.KEPT_FOR + 6):
+        reference = place(pools, value)
+        read(reader, reference).release()
+        pools.give_back()
+    assert backed(reference) == 2 * slot_bytes, "the one in use, and the one that is held"
+    assert (held[0].array() == 0).all()
+    with pytest.raises(OvertakenError):
+        read(reader, old[1])
+    later = [place(pools, value) for value in range(20, 25)]
+    assert [int(read(reader, item).array()[0]) for item in later] == list(range(20, 25))
+    assert backed(reference) == 6 * slot_bytes
+
+
 def test_what_exceeds_the_hold_is_copied_out(pools, run):
     reader = PoolReader(2)
     held = [read(reader, place(pools, value)) for value in range(10)]
