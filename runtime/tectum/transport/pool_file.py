@@ -225,8 +225,10 @@ def _table_bytes(slots: int) -> int:
 
 def _free_mark(locks: int) -> int:
     """Return a mark that is nobody else's while `locks` is open, -1: there is none."""
-    marks = (mark for mark in range(MARKS) if lock(locks, fcntl.F_WRLCK, _MARK_BYTE + mark))
-    return next(marks, -1)
+    for mark in range(MARKS):
+        if lock(locks, fcntl.F_WRLCK, _MARK_BYTE + mark):
+            return mark
+    return -1
 
 
 @lru_cache(maxsize=4096)
