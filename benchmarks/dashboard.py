@@ -100,7 +100,8 @@ def main() -> int:
 
 
 def _median(turns: list[Turn], name: str) -> float:
-    return statistics.median(getattr(turn, name) for turn in turns)
+    values: list[float] = [getattr(turn, name) for turn in turns]
+    return statistics.median(values)
 
 
 def _turn(reading: int, stopped: int, seconds: int) -> Turn:

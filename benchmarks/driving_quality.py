@@ -88,7 +88,8 @@ def sense(seeds: range) -> Moments:
     found: dict[str, list[tuple[Floats, Floats, float]]] = {
         "camera": [], "lidar": [], "siren": [], "late": [],
     }  # fmt: skip
-    truths, painted, onto = [], {name: [] for name in ("camera", "late", "lidar")}, projection()
+    painted: dict[str, list[Floats]] = {"camera": [], "late": [], "lidar": []}
+    truths, onto = [], projection()
     for seed in seeds:
         for row, (old_image, old_age) in zip(sample(seed, "held"), late(seed, "late"), strict=True):
             image, age, _, points, count, sound, *truth = row
@@ -100,10 +101,7 @@ def sense(seeds: range) -> Moments:
             for name, picture in (("camera", image), ("late", old_image), ("lidar", None)):
                 painted[name].append(_painted(cloud, picture, onto))
             truths.append(truth)
-    sensed = {
-        name: Sensed(*(np.concatenate([r[k] for r in rows]) for k in range(2)), _ages(rows))
-        for name, rows in found.items()
-    }
+    sensed = {name: _sensed(rows) for name, rows in found.items()}
     occupied, velocity, approaching, _, weather = (np.stack(c) for c in zip(*truths, strict=True))
     maps = {name: np.concatenate(grids) for name, grids in painted.items()}
     return Moments(sensed, occupied, velocity.astype(np.float32), approaching, weather, maps)
@@ -121,8 +119,9 @@ def _encode(model: str, value: NDArray[np.generic]) -> tuple[Floats, Floats]:
     return embedding, decision
 
 
-def _ages(rows: list[tuple[Floats, Floats, float]]) -> Floats:
-    return np.array([age for *_, age in rows], np.float32)
+def _sensed(rows: list[tuple[Floats, Floats, float]]) -> Sensed:
+    embeddings, decisions, ages = zip(*rows, strict=True)
+    return Sensed(np.concatenate(embeddings), np.concatenate(decisions), np.array(ages, np.float32))
 
 
 def fused(head: str, sensed: Mapping[str, Sensed], *, told: bool = True) -> dict[str, Floats]:

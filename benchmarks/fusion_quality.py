@@ -149,7 +149,7 @@ def main() -> int:
             for name, difference in apart.items():
                 print(f"{name}.onnx differs from its network by {difference:.0e}")
     bench = Bench("fusion quality")
-    table = {name: np.mean([one[name] for one in results]) for name in results[0]}
+    table = {name: float(np.mean([one[name] for one in results])) for name in results[0]}
     show(bench, table)
     judge(bench, table, strict=not asked.quick)
     return bench.finish(asked.json)
@@ -303,7 +303,8 @@ def _mask(samples: Mapping[str, Felt], count: int) -> torch.Tensor:
 
 
 def _softmax(logits: torch.Tensor) -> Scores:
-    return logits.softmax(1).double().numpy()
+    scores: Scores = logits.softmax(1).double().numpy()
+    return scores
 
 
 def _more(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import random
 import statistics
 import sys
@@ -24,10 +25,9 @@ import numpy as np
 from bench import Bench, options
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
-from tectum.inference.stage import Cancelled, OutputSpec, StageArg, StageOutput, Stopper
+from tectum.inference.stage import Cancelled, OutputSpec, StageArg, StageOutput, Stopper, Tensor
 from tectum.ledger.row import Outcome, Row
 from tectum.message import (
-    AnyArray,
     ArrayPayload,
     BufferSpec,
     Header,
@@ -169,7 +169,7 @@ class WorkStage:
         self,
         variant: str,
         args: Mapping[str, StageArg],
-        state: Mapping[str, AnyArray] | None,
+        state: Mapping[str, Tensor] | None,
         stopper: Stopper,
     ) -> StageOutput:
         """Compute once, or until stopped."""
@@ -345,7 +345,7 @@ def draw(runs: list[Ages], file: Path) -> None:
         cv2.putText(image, words, (x, y), 0, 0.45, colour, 1, cv2.LINE_AA)
 
     def y_of(age_ms: float) -> int:
-        share = np.log(age_ms / bottom_ms) / np.log(top_ms * 1.2 / bottom_ms)
+        share = math.log(age_ms / bottom_ms) / math.log(top_ms * 1.2 / bottom_ms)
         return round(height - low - (height - low - top) * share)
 
     def x_of(at_s: float) -> int:

@@ -19,9 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from bench import Bench, options
@@ -41,10 +41,17 @@ RATES_HZ = {"camera": 90, "lidar": 10, "microphone": 50}
 """The mixed stream: three cameras, a lidar, a microphone."""
 
 
+class At(TypedDict):
+    """Where in its stream a message is."""
+
+    seq: int
+    stamp_ns: int
+
+
 def prepared(name: str, seq: int, stamp_ns: int) -> Message:
     """Return a message as its sensor publishes it; the payload is one of a few."""
     payload = PAYLOADS[name]
-    at = {"seq": seq, "stamp_ns": stamp_ns}
+    at: At = {"seq": seq, "stamp_ns": stamp_ns}
     if name == "lidar":
         fields = ["x", "y", "z", "intensity"]
         return make_message("lidar/points", Kind.POINTS, payload, **at, names=fields)
@@ -175,7 +182,7 @@ def throughput(bench: Bench, folder: Path, seconds: float, repeats: int) -> None
 
 
 def _interleaved(
-    writers: dict[str, Callable[[Path], None]], folder: Path, repeats: int
+    writers: Mapping[str, Callable[[Path], None]], folder: Path, repeats: int
 ) -> dict[str, list[int]]:
     """Return the processor time that each took, in ns, repeat by repeat."""
     took: dict[str, list[int]] = {name: [] for name in writers}

@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,8 +221,8 @@ def _judge_beside(
     (_, theirs), (_, mine) = p50.items()
     if sum(stamp in peer.sets for stamp in asked) < 0.95 * len(asked):
         print("ROS 2's own synchronizer lost sets undisturbed: this machine is too busy to measure")
-    answered = sum(stamp in ours.sets for stamp in asked) / max(1, len(asked))
-    bench.at_least("lidar messages answered", answered, 1.0)
+    share = sum(stamp in ours.sets for stamp in asked) / max(1, len(asked))
+    bench.at_least("lidar messages answered", share, 1.0)
     bench.at_most("p50 / theirs", mine / theirs, 3.0)
     bench.at_least("nearest picks", near[OURS], 0.95)
     bench.at_least(
@@ -279,8 +279,8 @@ def load(bench: Bench, seconds: int, domain: int) -> None:
             said = {name: len(side.end()) for name, side in sides.items()}
     rows, open_count = [], 0
     for stream in LOAD:
-        counts = counters[f"ros/{stream.name}"]
-        came, lost = int(counts["received"]), dict(counts["lost"])
+        counts: Mapping[str, Any] = counters[f"ros/{stream.name}"]
+        came, lost = counts["received"], counts["lost"]
         unexplained = said[stream.name] - came - sum(lost.values())
         open_count += abs(unexplained)
         took = sorted(delays[stream.name])

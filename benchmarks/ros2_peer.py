@@ -14,12 +14,13 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tectum.errors import DataError
 
 __all__ = [
     "VARIABLE",
+    "MakeSynchronizer",
     "Ros2Message",
     "genuine_rclpy",
     "load_synchronizer",
@@ -94,6 +95,15 @@ class Ros2Message:
         self.header = types.SimpleNamespace(stamp=_time_class()(nanoseconds=stamp_ns))
 
 
+class MakeSynchronizer(Protocol):
+    """How to make a synchronizer of the peer's; what it gives takes an input's messages."""
+
+    def __call__(
+        self, inputs: list[str], queue: int, slop_s: float, callback: Callable[..., None]
+    ) -> Callable[[str, Ros2Message], None]:
+        """Return add(input, message); `callback` is given each set, in the order of the inputs."""
+
+
 @functools.cache
 def _time_class() -> Any:
     try:
@@ -119,8 +129,8 @@ def _stand_in() -> None:
         sys.modules[name] = module
 
 
-def load_synchronizer(path: Path) -> Callable[[list[str], int, float, Callable[..., None]], Any]:
-    """Return how to make one: (inputs, queue, slop in seconds, callback) -> add(input, message)."""
+def load_synchronizer(path: Path) -> MakeSynchronizer:
+    """Return how to make one with the classes of the peer's file."""
     if not genuine_rclpy():
         _stand_in()
     spec = importlib.util.spec_from_file_location("ros2_message_filters", path)
@@ -129,10 +139,16 @@ def load_synchronizer(path: Path) -> Callable[[list[str], int, float, Callable[.
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 
-    def make(inputs: list[str], queue: int, slop_s: float, callback: Callable[..., None]) -> Any:
+    def make(
+        inputs: list[str], queue: int, slop_s: float, callback: Callable[..., None]
+    ) -> Callable[[str, Ros2Message], None]:
         filters = {name: module.SimpleFilter() for name in inputs}
         sync = module.ApproximateTimeSynchronizer(list(filters.values()), queue, slop_s)
         sync.registerCallback(callback)
-        return lambda name, message: filters[name].signalMessage(message)
+
+        def add(name: str, message: Ros2Message) -> None:
+            filters[name].signalMessage(message)
+
+        return add
 
     return make

@@ -16,12 +16,14 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import process_time
 
 from bench import Bench, options
 from ros2_peer import (
     VARIABLE,
+    MakeSynchronizer,
     Ros2Message,
     genuine_rclpy,
     load_synchronizer,
@@ -140,15 +142,14 @@ def run_ours(
 
     def feed(event: Event) -> None:
         for order in pipeline.feed(event):
-            kind = type(order)
-            if kind is Start:
+            if isinstance(order, Start):
                 feed(Finished(event.now_ns, order.run, "ok", 0))
                 feed(Tick(event.now_ns))
-            elif kind is Emit:
+            elif isinstance(order, Emit):
                 feed(Delivered(event.now_ns, order.row.trigger))
-            elif kind is Close:
+            elif isinstance(order, Close):
                 rows.append(order.row)
-            elif kind is Note:
+            elif isinstance(order, Note):
                 notes.append(order)
 
     for now_ns, name, message in messages:
@@ -171,7 +172,7 @@ def sets_of(rows: Sequence[Row]) -> list[Set]:
 
 
 def run_ros2(
-    make: Callable[..., Callable[[str, Ros2Message], None]],
+    make: MakeSynchronizer,
     messages: Sequence[tuple[int, str, Ros2Message]],
     queue: int,
 ) -> list[Set]:
@@ -219,7 +220,7 @@ def _nearest(by_input: dict[str, list[tuple[int, int]]], t_ns: int) -> dict[str,
 # -- what is judged
 
 
-def quality(bench: Bench, seconds: int, make: Callable[..., object] | None) -> None:
+def quality(bench: Bench, seconds: int, make: MakeSynchronizer | None) -> None:
     """Compare sets with the oracle's, trigger by trigger, over three streams."""
     runs: dict[str, list[tuple[Sequence[Set], Sequence[Set]]]] = defaultdict(list)
     came = 0
@@ -263,7 +264,7 @@ def _figures(runs: Sequence[tuple[Sequence[Set], Sequence[Set]]]) -> tuple[float
     )
 
 
-def dead_sensors(bench: Bench, seconds: int, make: Callable[..., object] | None) -> None:
+def dead_sensors(bench: Bench, seconds: int, make: MakeSynchronizer | None) -> None:
     """Let each sensor be dead in the middle third, over several streams.
 
     The wait that it adds once it is silent is judged twice: against the same stretch of the same
@@ -321,7 +322,7 @@ def _dead(name: str, seconds: int, seed: int, lo_ns: int, hi_ns: int) -> Dead:
 
 
 def _peer_share(
-    events: list[Event], make: Callable[..., object] | None, lo_ns: int, hi_ns: int, due: int
+    events: list[Event], make: MakeSynchronizer | None, lo_ns: int, hi_ns: int, due: int
 ) -> float | str:
     """Return what share of the triggers the peer answers, of the first stream alone: it is slow."""
     if make is None:
@@ -357,7 +358,7 @@ def _waits_ms(rows: Sequence[Row], lo_ns: int, hi_ns: int) -> list[float]:
     return sorted(waits) or [0.0]
 
 
-def speed(bench: Bench, seconds: int, repeats: int, make: Callable[..., object] | None) -> None:
+def speed(bench: Bench, seconds: int, repeats: int, make: MakeSynchronizer | None) -> None:
     """Measure messages per second, interleaved; and that nothing grows."""
     events = stream(seconds)
     messages, peers = messages_of(events), _ros2_of(events)
@@ -372,7 +373,7 @@ def speed(bench: Bench, seconds: int, repeats: int, make: Callable[..., object] 
     }
     if make is not None:
         for queue in (10, 50):
-            contenders[f"ROS 2, queue {queue}"] = lambda q=queue: run_ros2(make, peers, q)
+            contenders[f"ROS 2, queue {queue}"] = partial(run_ros2, make, peers, queue)
     took: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():

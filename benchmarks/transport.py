@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -350,7 +350,7 @@ def main() -> int:
     chosen = options(__doc__ or "", more)
     bench, quick = Bench("transport"), chosen.quick
     seconds, repeats = (1.0, 1) if quick else (3.0, 3)
-    parts = {
+    parts: dict[str, Callable[[], None]] = {
         "one_way": lambda: one_way(
             bench, (PAYLOADS[0], FULL_HD) if quick else PAYLOADS, seconds, repeats
         ),

@@ -25,7 +25,7 @@ import zmq
 
 import tectum.transport.publisher
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
-from tectum.message import Kind
+from tectum.message import Kind, Message
 from tectum.transport.endpoint import ipc_endpoint
 from tectum.transport.pool_file import SHARED_MEMORY
 from tectum.transport.publisher import ZmqPublisher
@@ -81,7 +81,7 @@ class PlainPublisher:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._copy = job["transport"] == "pyzmq copy"
-        self._socket = zmq.Context.instance().socket(zmq.XPUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
         self._socket.set(zmq.SNDHWM, 4)
         self._socket.set(zmq.XPUB_VERBOSE, 1)
         self._socket.bind(f"ipc://{job['folder']}/plain")
@@ -111,7 +111,7 @@ class PlainSubscriber:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._copy = job["transport"] == "pyzmq copy"
-        self._socket = zmq.Context.instance().socket(zmq.SUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._socket.set(zmq.RCVHWM, 4)
         self._socket.connect(f"ipc://{job['folder']}/plain")
         self._socket.subscribe(TOPIC.encode())
@@ -235,7 +235,7 @@ class TectumSubscriber:
         )  # fmt: skip
         if "really_holds" in job:
             self._subscriber._reader._hold = job["really_holds"]
-        self._kept: deque[Any] = deque()
+        self._kept: deque[tuple[Message, int]] = deque()
         self._keep = job.get("keep", 0)
         self.gaps = 0
 
@@ -248,11 +248,13 @@ class TectumSubscriber:
             if item.message is None:
                 continue
             header = item.message.header
-            yield header.stamp_ns, int(header.fields["crc"]), item.message.array()
-            self._kept.append((item.message, int(header.fields["crc"])))
+            crc = header.fields["crc"]
+            assert isinstance(crc, int), crc
+            yield header.stamp_ns, crc, item.message.array()
+            self._kept.append((item.message, crc))
             while len(self._kept) > self._keep:
-                message, crc = self._kept.popleft()
-                if self._keep and crc and zlib.crc32(message.array()) != crc:
+                message, sent = self._kept.popleft()
+                if self._keep and sent and zlib.crc32(message.array().data) != sent:
                     say(wrong="a byte of a message that was held changed")
                 message.release()
 
@@ -327,7 +329,7 @@ def _acks(job: dict[str, Any]) -> Any:
     """Return the socket on which subscribers say that they are done, where the pace is theirs."""
     if job["rate"]:
         return None
-    socket = zmq.Context.instance().socket(zmq.PULL)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     socket.bind(f"ipc://{job['folder']}/acks")
     return socket
 
@@ -336,7 +338,7 @@ def _acked_to(job: dict[str, Any]) -> Any:
     """Return the socket on which a subscriber says that it is done, where the pace is its own."""
     if job["rate"]:
         return None
-    socket = zmq.Context.instance().socket(zmq.PUSH)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
     socket.connect(f"ipc://{job['folder']}/acks")
     socket.set(zmq.LINGER, 0)
     return socket
@@ -356,7 +358,8 @@ def subscriber(job: dict[str, Any]) -> None:
     end: Any = _ends_of(job["transport"])[1](job)
     acks = _acked_to(job)
     say(ready=True)
-    one_way, wrong, last_ns = [], 0, CLOCK.now_ns()
+    one_way: list[int] = []
+    wrong, last_ns = 0, CLOCK.now_ns()
     first_after, begin_cpu, begin_mb = -1.0, 0.0, memory_mb()
     until_ns = CLOCK.now_ns() + LIVE_NS
     while not stop and len(one_way) < job["count"] and CLOCK.now_ns() < until_ns:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import iceoryx2 as iox  # type: ignore[import-not-found, unused-ignore]
+import iceoryx2 as iox
 import numpy as np
 
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
@@ -103,4 +103,5 @@ class IceoryxSubscriber(_End):
 
 
 def _bytes_at(address: int, nbytes: int) -> Any:
-    return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(address), np.uint8)
+    memory: Any = (ctypes.c_uint8 * nbytes).from_address(address)  # numpy's types know it not
+    return np.frombuffer(memory, np.uint8)
