@@ -97,6 +97,7 @@ def ends() -> Iterator[Ends]:
             process.kill()
             process.communicate()
         remove_pools(folder.name)
+        (SHARED_MEMORY / folder.name).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -25,6 +25,7 @@ from tectum.errors import DeviceError
 from tectum.message import Kind, Message
 from tectum.node.base import Announcement, Context, Node, NodeConfig
 from tectum.node.fields import Rate
+from tectum.repeated import has_doubled
 from tectum.transport.endpoint import ipc_endpoint
 from tectum.transport.subscriber import ZmqSubscriber
 
@@ -154,7 +155,7 @@ class ProgramNode(Node):
         """Count a message of another kind than the graph says; say so when the count doubles."""
         self._wrong += 1
         context.name_loss(output, "wrong_kind")
-        if self._wrong & (self._wrong - 1) == 0:
+        if has_doubled(self._wrong):
             wanted = self.config.outputs[output]
             text = "%s: refused %d messages of kind %s; the graph says that it is %s"
             context.log.warning(text, output, self._wrong, kind, wanted)

@@ -18,6 +18,7 @@ from tectum.clock import NS_PER_MS, NS_PER_S
 from tectum.errors import ConfigError, DataError
 from tectum.message import AnyArray, Kind, Message
 from tectum.node.base import Context, Node, NodeConfig
+from tectum.repeated import has_doubled
 from tectum_nodes.ros2.config import RELIABLE, BridgeConfig, ToRos
 from tectum_nodes.ros2.incoming import Incoming, asides_of
 from tectum_nodes.ros2.reading import READERS
@@ -218,7 +219,7 @@ class Ros2Bridge(Node):
         """Count what could not be mapped; say so when the count doubles."""
         self._refused[where] += 1
         count = self._refused[where]
-        if count & (count - 1) == 0:
+        if has_doubled(count):
             context.log.warning("%s: %d messages not mapped: %s", where, count, why)
 
     def _look(self, context: Context) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tectum.errors import WireError
 from tectum.message import Header, Kind, Message
+from tectum.repeated import has_doubled
 from tectum.transport.base import Received
 from tectum.transport.inbox import OTHER, Inbox
 from tectum.transport.incoming import Come
@@ -117,7 +118,7 @@ class Intake:
     def _refuse(self, topic: str, error: WireError) -> None:
         """Count a message that breaks a rule; say so when the count doubles."""
         count = self._inbox.refuse(topic)
-        if count & (count - 1) == 0:
+        if has_doubled(count):
             _log.warning("refused %d messages of %s so far: %s", count, topic, error)
 
 

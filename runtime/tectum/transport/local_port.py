@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from tectum.clock import NS_PER_MS, NS_PER_S, Clock
 from tectum.message import AnyArray, Header
+from tectum.repeated import has_doubled
 from tectum.transport.local_frames import BEGUN, packed
 from tectum.transport.local_peer import LocalPeer
 from tectum.transport.local_socket import listening_at, next_peer, take_away
@@ -204,7 +205,7 @@ class LocalPort:
             yield subscription
         if peer.broken is not None:
             self._refused += 1
-            if self._refused & (self._refused - 1) == 0:
+            if has_doubled(self._refused):
                 _log.warning("hung up on %d readers so far: %s", self._refused, peer.broken)
         if peer.gone:
             del self._peers[peer.socket.fileno()]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from tectum.repeated import has_doubled
+
 __all__ = ["Presence"]
 
 
@@ -44,5 +46,4 @@ class Presence:
         )
 
     def _is_to_be_said(self, host: str) -> bool:
-        count = self._lost[host]
-        return count > 0 and count & (count - 1) == 0
+        return self._lost[host] > 0 and has_doubled(self._lost[host])

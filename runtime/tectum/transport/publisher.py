@@ -72,7 +72,7 @@ class _Route(NamedTuple):
     """Whether those are sent references."""
 
 
-class _Loan(NamedTuple):
+class _Wanted(NamedTuple):
     """What somebody wants to fill."""
 
     topic: str
@@ -125,7 +125,7 @@ class ZmqPublisher(OutboxPublisher):
         self._tidy_until_ns = 0
         self._pools_wanted = False
         self._routes: dict[str, _Route] = {}
-        self._loans: dict[str, _Loan] = {}
+        self._wanted: dict[str, _Wanted] = {}
         """By output: what was asked for last."""
         self._far: set[str] = set()
         """Names of the subscribers on other hosts."""
@@ -133,10 +133,10 @@ class ZmqPublisher(OutboxPublisher):
     def loan(self, output: str, dtype: str, shape: tuple[int, ...]) -> AnyArray:
         """Return a writable array to fill and publish, in shared memory where that is used."""
         array: AnyArray | None = None
-        last = self._loans.get(output)
+        last = self._wanted.get(output)
         if last is None or last.spec != (dtype, shape):
             spec = BufferSpec(dtype, shape)
-            last = self._loans[output] = _Loan(topic_name(self.node, output), spec, spec.nbytes)
+            last = self._wanted[output] = _Wanted(topic_name(self.node, output), spec, spec.nbytes)
         if self._pools_wanted and last.nbytes >= SHARED_FROM_BYTES:
             route = self._routes.get(last.topic) or self._route(last.topic)
             array = self._pools.loan(*last, route.readers)

@@ -15,6 +15,7 @@ from typing import Any
 
 import zmq
 
+from tectum.repeated import has_doubled
 from tectum.transport.presence import Presence
 
 __all__ = ["Refusals"]
@@ -91,7 +92,7 @@ class Refusals:
 
     def _count(self, kind: str, at: str) -> None:
         self.counts[kind] += 1
-        if self.counts[kind] & (self.counts[kind] - 1) == 0:
+        if has_doubled(self.counts[kind]):
             sentence = self._sentences[kind].format(who=self._who, at=at)
             _log.warning("%s (%d times so far)", sentence, self.counts[kind])
 

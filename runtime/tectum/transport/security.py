@@ -18,6 +18,7 @@ from typing import Any
 import zmq
 from zmq.utils import z85
 
+from tectum.repeated import has_doubled
 from tectum.transport.keys import KeyRing
 
 __all__ = ["Doorman", "Insecure", "Secured", "Security"]
@@ -145,7 +146,7 @@ class Doorman:
             who = (address, "")
         self.refused[who] += 1
         count = self.refused[who]
-        if count & (count - 1) == 0:
+        if has_doubled(count):
             _log.warning(
                 "refused a peer at %s (%d times so far): its key is not trusted; if it is yours, "
                 "run: tectum keys trust NAME %s", address, count, key or "KEY",

@@ -15,6 +15,7 @@ import zmq
 from tectum.clock import NS_PER_MS, NS_PER_S, GraphClock
 from tectum.errors import ConfigError
 from tectum.message import Kind
+from tectum.testing.waiting import until
 from tectum.transport.endpoint import check_remote, ipc_endpoint, tcp_endpoint
 from tectum.transport.keys import make_keys, read_keys, trust
 from tectum.transport.payload import FramePayload
@@ -117,20 +118,13 @@ def test_who_loses_another_host_says_so_by_name_and_when_it_is_back(robot, rings
     assert said(caplog) == []
     robot.publisher.close()
     lost = "desk_node has lost its connection to robot: it tries again until robot is there; what "
-    _drained(desk, until=lambda: said(caplog))
+    until(lambda: (desk.drain(), said(caplog))[1])
     assert [line.startswith(lost) for line in said(caplog)] == [True]
     remote = Remote(robot.endpoint, Secured(rings["robot"]))
     robot.publisher = ZmqPublisher("eye", robot.local, CLOCK, remote=remote)
     robot.ends.append(robot.publisher)
     robot.turn(desk, until=lambda: len(said(caplog)) > 1)
     assert said(caplog)[1:] == ["desk_node is connected to robot again"]
-
-
-def _drained(subscriber, until):
-    until_ns = CLOCK.now_ns() + 5 * NS_PER_S
-    while not until() and CLOCK.now_ns() < until_ns:
-        subscriber.drain()
-        subscriber.wait(5 * NS_PER_MS)
 
 
 @pytest.mark.skipif(not pools_are_possible(), reason="needs Linux")
